@@ -1,0 +1,249 @@
+"""The names of all systems, each with its card. Importing this imports no system and nothing heavy.
+
+A third party registers a system through the entry point group `urbild.systems`, whose value is a `Card`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from inspect import Parameter, signature
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from urbild.errors import OptionError, nearest
+
+if TYPE_CHECKING:
+    from urbild.contract import DataSpec, Model
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What is known of a system without importing it.
+
+    Attributes:
+        name: what users type; also the name of the builder function.
+        module: where the builder is.
+        family: folder of `models`.
+        title: one line of what it is.
+        paper: first author, year and title.
+        url: of the paper.
+        kinds: of data that it takes: "vector", "image", "sequence", "video".
+        verbs: what it can do (names of `contract.VERBS`).
+        epochs: passes over the data that its recipe takes, where no other budget is given; 0 for a pure solver.
+        batch: batch size of its recipe.
+        small: options of a configuration that trains in seconds, for the laws.
+    """
+
+    name: str
+    module: str
+    family: str
+    title: str
+    paper: str
+    url: str
+    kinds: tuple[str, ...]
+    verbs: tuple[str, ...]
+    epochs: int = 50
+    batch: int = 64
+    small: Options = field(default_factory=dict)
+
+    @property
+    def scores(self) -> bool:
+        """Whether the system can be a detector."""
+        return "anomaly" in self.verbs
+
+
+_OWN = (
+    Card(
+        name="autoencoder",
+        module="urbild.models.autoencoders.autoencoder",
+        family="autoencoders",
+        title="Undercomplete autoencoder, dense or convolutional",
+        paper="Hinton and Salakhutdinov 2006, Reducing the dimensionality of data with neural networks",
+        url="https://doi.org/10.1126/science.1127647",
+        kinds=("vector", "image"),
+        verbs=("encode", "decode", "reconstruct", "anomaly"),
+        small={"latent": 4, "width": 8},
+    ),
+    Card(
+        name="vae",
+        module="urbild.models.variational.vae",
+        family="variational",
+        title="Variational autoencoder",
+        paper="Kingma and Welling 2013, Auto-Encoding Variational Bayes",
+        url="https://arxiv.org/abs/1312.6114",
+        kinds=("vector", "image"),
+        verbs=("sample", "encode", "decode", "reconstruct", "log_prob", "anomaly"),
+        small={"latent": 4, "width": 8},
+    ),
+    Card(
+        name="ganomaly",
+        module="urbild.models.anomaly.ganomaly",
+        family="anomaly",
+        title="GANomaly: distance between two encodings of an image and its reconstruction",
+        paper="Akcay, Atapour-Abarghouei and Breckon 2018, GANomaly",
+        url="https://arxiv.org/abs/1805.06725",
+        kinds=("vector", "image"),
+        verbs=("encode", "decode", "reconstruct", "anomaly"),
+        epochs=15,
+        small={"latent": 4, "width": 8},
+    ),
+    Card(
+        name="pca",
+        module="urbild.models.autoencoders.pca",
+        family="autoencoders",
+        title="Principal components: the linear subspace, fitted streaming",
+        paper="Pearson 1901, On lines and planes of closest fit to systems of points in space",
+        url="https://doi.org/10.1080/14786440109462720",
+        kinds=("vector", "image"),
+        verbs=("encode", "decode", "reconstruct", "anomaly"),
+        epochs=0,
+        small={"components": 4},
+    ),
+    Card(
+        name="nearest",
+        module="urbild.models.anomaly.nearest",
+        family="anomaly",
+        title="Distance to the k nearest normal samples, in raw values",
+        paper="Ramaswamy, Rastogi and Shim 2000, Efficient algorithms for mining outliers from large data sets",
+        url="https://doi.org/10.1145/342009.335437",
+        kinds=("vector", "image"),
+        verbs=("anomaly",),
+        epochs=0,
+        small={"neighbours": 2},
+    ),
+)
+
+
+@cache
+def cards() -> Mapping[str, Card]:
+    """All cards by name: the library's own, and those that installed packages register."""
+    found = {card.name: card for card in _OWN}
+    for point in entry_points(group="urbild.systems"):
+        card = point.load()
+        found[card.name] = card
+    return MappingProxyType(found)
+
+
+def card(name: str) -> Card:
+    """The card of a system.
+
+    Raises:
+        OptionError: no system has that name; the nearest names are shown.
+    """
+    known = cards()
+    if name not in known:
+        msg = f"unknown model {name!r}; {nearest(name, known)}"
+        raise OptionError(msg)
+    return known[name]
+
+
+def builder(name: str) -> "Callable[..., Model]":
+    """The builder function of a system; imports the system."""
+    entry = card(name)
+    found: Callable[..., Model] = getattr(import_module(entry.module), entry.name)
+    return found
+
+
+def parameters(name: str) -> Mapping[str, Parameter]:
+    """The options of a system: its builder's keyword arguments, with evaluated annotations."""
+    build = builder(name)
+    hints = get_type_hints(build)
+    found = [p for p in signature(build).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
+    return {p.name: p.replace(annotation=hints.get(p.name, p.annotation)) for p in found}
+
+
+def build(name: str, spec: "DataSpec", options: Options, *, seed: int = 0) -> "Model":
+    """Builds an untrained model with weights drawn from `seed`; the global generators are left as they were.
+
+    Raises:
+        OptionError: an option is unknown to the system.
+        ShapeError: the system does not take such data.
+    """
+    import torch
+
+    known = parameters(name)
+    for option in options:
+        if option not in known:
+            msg = f"{name} has no option {option!r}; {nearest(option, known)}"
+            raise OptionError(msg)
+    entry = card(name)
+    if spec.kind not in entry.kinds:
+        from urbild.errors import ShapeError
+
+        takers = ", ".join(sorted(c.name for c in cards().values() if spec.kind in c.kinds)) or "no system yet"
+        msg = f"{name} takes {' or '.join(entry.kinds)} data, not {spec.kind}; {spec.kind} data: {takers}."
+        raise ShapeError(msg)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return builder(name)(spec, **options)
+
+
+def encode_options(options: Options) -> dict[str, Any]:
+    """Options as JSON data. A part (a frozen dataclass) becomes {"part": its class, ...its fields}."""
+    return {name: _encode(value) for name, value in options.items()}
+
+
+def _encode(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        own = {f.name: _encode(getattr(value, f.name)) for f in fields(value) if f.init}
+        return {"part": type(value).__name__, **own}
+    if isinstance(value, tuple | list):
+        return [_encode(entry) for entry in value]
+    return value
+
+
+def decode_options(name: str, data: Options) -> dict[str, Any]:
+    """The options that `encode_options` wrote. Only parts that the builder's annotations name are ever made.
+
+    Raises:
+        OptionError: an option or a part is unknown to the system.
+    """
+    known = parameters(name)
+    decoded = {}
+    for option, value in data.items():
+        if option not in known:
+            msg = f"{name} has no option {option!r}; {nearest(option, known)}"
+            raise OptionError(msg)
+        decoded[option] = decode_value(value, known[option].annotation)
+    return decoded
+
+
+def decode_value(value: Any, annotation: Any) -> Any:
+    """A value from JSON data, as its annotation wants it."""
+    if isinstance(value, Mapping) and "part" in value:
+        parts = {part.__name__: part for part in _parts(annotation)}
+        if value["part"] not in parts:
+            msg = f"unknown part {value['part']!r}; {nearest(str(value['part']), parts)}"
+            raise OptionError(msg)
+        part = parts[value["part"]]
+        hints = get_type_hints(part)
+        wanted = {f.name for f in fields(part) if f.init}
+        needed = {f.name for f in fields(part) if f.init and f.default is MISSING and f.default_factory is MISSING}
+        given = set(value) - {"part"}
+        if not needed <= given <= wanted:
+            msg = f"{part.__name__} takes {', '.join(sorted(wanted))}, not {', '.join(sorted(given))}."
+            raise OptionError(msg)
+        return part(**{key: decode_value(value[key], hints[key]) for key in given})
+    if isinstance(value, list):
+        return tuple(value)
+    return value
+
+
+def _parts(annotation: Any) -> list[type]:
+    """All dataclasses that an annotation names, their subclasses included."""
+    found: list[type] = []
+    for entry in (annotation, *get_args(annotation)):
+        if isinstance(entry, type):
+            found += [kind for kind in (entry, *_below(entry)) if is_dataclass(kind)]
+        elif entry is not annotation:
+            found += _parts(entry)
+    return found
+
+
+def _below(kind: type) -> list[type]:
+    direct = kind.__subclasses__() if kind is not type and kind is not object else []
+    return [found for child in direct for found in (child, *_below(child))]

@@ -1,0 +1,1 @@
+"""Published systems, one file each, in folders by family. Nothing is imported here: `catalogue` finds them."""

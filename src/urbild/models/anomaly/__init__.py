@@ -1,0 +1,1 @@
+"""Systems made to detect anomalies."""

@@ -1,0 +1,1 @@
+"""Autoencoders, and the linear subspace that they generalise."""
