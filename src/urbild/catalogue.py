@@ -245,5 +245,5 @@ def _parts(annotation: Any) -> list[type]:
 
 
 def _below(kind: type) -> list[type]:
-    direct = kind.__subclasses__() if kind is not type and kind is not object else []
+    direct: list[type] = kind.__subclasses__() if kind is not type and kind is not object else []
     return [found for child in direct for found in (child, *_below(child))]

@@ -101,12 +101,20 @@ class Batch:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         """Applies `change` to every tensor: a move to a device, or a slice of rows."""
-        tensors = {
-            name: change(value)
-            for name in ("x", "index", "y", "given", "mask", "weight")
-            if (value := getattr(self, name)) is not None
-        }
-        return replace(self, **tensors, others={name: other.map(change) for name, other in self.others.items()})
+
+        def maybe(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else change(tensor)
+
+        return replace(
+            self,
+            x=change(self.x),
+            index=change(self.index),
+            y=maybe(self.y),
+            given=maybe(self.given),
+            mask=maybe(self.mask),
+            weight=maybe(self.weight),
+            others={name: other.map(change) for name, other in self.others.items()},
+        )
 
     def at(self, step: int, progress: float) -> "Batch":
         """The same samples, met at another point of the stage."""
@@ -158,6 +166,9 @@ def adam(lr: float = 1e-3, *, betas: tuple[float, float] = (0.9, 0.999)) -> Call
     return partial(_adam, lr=lr, betas=betas, fused=True)
 
 
+ADAM = adam()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One player's move: minimise a loss over some modules.
@@ -177,7 +188,7 @@ class Turn:
     name: str
     modules: Sequence[nn.Module]
     loss: Callable[[Batch], Losses]
-    optimiser: Callable[[NamedParameters], Optimizer] = adam()
+    optimiser: Callable[[NamedParameters], Optimizer] = ADAM
     rate: Callable[[float], float] = constant
     every: int | Callable[[int], bool] = 1
     repeat: int = 1
