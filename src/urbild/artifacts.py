@@ -10,8 +10,9 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from urbild.errors import ArtifactError, OutputError
 
@@ -223,3 +224,26 @@ def _check_format(content: Any, path: Path) -> None:
     if content["format"] > FORMAT:
         msg = f"{path} comes from a newer release (format {content['format']}, this one reads {FORMAT}); update urbild."
         raise ArtifactError(msg)
+
+
+def restore(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Gives a model the tensors of `state_dict`. A buffer that a solver filled may have grown since `__init__`.
+
+    Raises:
+        ArtifactError: names or shapes do not fit the model.
+    """
+    state = model.state_dict()
+    parameters = {name for name, _ in model.named_parameters()}
+    wrong = sorted(set(state) ^ set(tensors))
+    wrong += [name for name in set(state) & set(tensors) & parameters if state[name].shape != tensors[name].shape]
+    if wrong:
+        msg = f"the saved weights are of another model ({wrong[0]} does not fit); give the same model and options."
+        raise ArtifactError(msg)
+    for name, saved in tensors.items():
+        home, _, leaf = name.rpartition(".")
+        present = state[name]
+        if present.shape == saved.shape:
+            with torch.no_grad():
+                present.copy_(saved)
+        else:
+            setattr(model.get_submodule(home), leaf, saved.to(present.device, present.dtype))

@@ -1,0 +1,188 @@
+"""From a plan to processes that run the loop: devices, precision, the number of steps, and DDP."""
+
+import os
+import time
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from torch import Tensor
+
+from urbild.artifacts import restore
+from urbild.contract import Model, Source, Stage
+from urbild.errors import DataError, OptionError
+from urbild.training.loop import Job, Loop, Outcome, expected_time
+from urbild.training.meter import Meter
+from urbild.training.plan import BATCH, EPOCHS, Plan, pick_device, pick_precision, place
+from urbild.training.players import Player
+from urbild.training.progress import Quiet, Reporter
+from urbild.training.progress import reporter as make_reporter
+from urbild.training.state import CHECKPOINT
+
+TRIAL_STEPS, WARM_STEPS = 6, 2
+TRIAL_FROM_STEPS = 300
+MARGIN = 0.9
+
+
+def fit(
+    model: Model,
+    source: Source,
+    plan: Plan = Plan(),  # noqa: B008 -- frozen
+    *,
+    validation: Source | None = None,
+    directory: str | Path | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    epochs: float = EPOCHS,
+    batch: int = BATCH,
+) -> Outcome:
+    """Trains a model by its stages.
+
+    Args:
+        model: trained in place; in evaluation mode afterwards.
+        source: of training samples.
+        plan: budget and manner.
+        validation: normals for early stopping; never part of `source`.
+        directory: where metrics.csv and checkpoints go, or None.
+        resume: whether to go on from the checkpoint in `directory`.
+        reporter: told of the run; None says nothing.
+        epochs: of the system's recipe, where the plan gives no budget.
+        batch: of the system's recipe, where the plan gives none.
+
+    Raises:
+        TrainingDivergedError: a loss became NaN or infinite.
+        OptionError: the plan cannot be carried out here, or differs from the run that is resumed.
+        ArtifactError: the checkpoint is missing or damaged.
+        KeyboardInterrupt: broken off by a signal, after a checkpoint was written.
+    """
+    if len(source) == 0:
+        msg = "there are no training samples."
+        raise DataError(msg)
+    device = pick_device(plan.device)
+    precision = pick_precision(plan.precision, device, images=source.spec.kind == "image")
+    plan = replace(plan, precision=precision, batch=min(plan.batch or batch, len(source)))
+    directory = None if directory is None else Path(directory)
+    if resume and directory is None:
+        msg = "to resume a run, name its directory."
+        raise OptionError(msg)
+    job = Job(
+        model=model,
+        source=source,
+        validation=validation,
+        plan=plan,
+        directory=directory,
+        resume=resume and directory is not None and (directory / CHECKPOINT).exists(),
+        reporter=reporter or Quiet(),
+        steps=(),
+    )
+    if resume and not job.resume and directory is not None:
+        job.reporter.note(f"no checkpoint in {directory} yet: starting from the beginning")
+    if plan.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        return _spawn(job, device, epochs)
+    fabric = _fabric(plan, device, strategy="ddp" if plan.devices > 1 else "auto")
+    fabric.launch()
+    return _work(fabric, job, epochs)
+
+
+def _fabric(plan: Plan, device: torch.device, *, strategy: str) -> Fabric:
+    # fp16 on a CPU is honest work with a scaler of its own, which Fabric's flag would silently turn into bf16
+    scaled = plan.precision == "16"
+    plugins: Any = [MixedPrecision("16-mixed", device.type, torch.amp.GradScaler(device.type))] if scaled else []
+    precision: Any = None if scaled else {"32": "32-true", "bf16": "bf16-mixed"}[plan.precision]
+    return Fabric(
+        accelerator=device.type, devices=plan.devices, strategy=strategy, precision=precision, plugins=plugins
+    )
+
+
+def _work(fabric: Fabric, job: Job, epochs: float) -> Outcome:
+    model = place(job.model, fabric.device)
+    if fabric.world_size > 1:
+        for value in model.state_dict().values():
+            with torch.no_grad():
+                value.copy_(fabric.broadcast(value))
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        steps = _steps(fabric, job, epochs)
+        return Loop(fabric, replace(job, steps=steps)).run()
+
+
+def _steps(fabric: Fabric, job: Job, epochs: float) -> list[int]:
+    """Steps of each stage; by a short trial where the budget is a time."""
+    stages, plan = list(job.model.stages()), job.plan
+    assert plan.batch is not None  # resolved by fit
+    shares = [stage.share if stage.turns else 0.0 for stage in stages]
+    whole = sum(shares)
+    if whole == 0:
+        return [0] * len(stages)
+    total = plan.total_steps(len(job.source), epochs=epochs, batch=plan.batch)
+    steps = [max(1, round(total * share / whole)) if share else 0 for share in shares]
+    timed = plan.seconds is not None and plan.steps is None
+    if job.resume or not (timed or (sum(steps) >= TRIAL_FROM_STEPS and not isinstance(job.reporter, Quiet))):
+        return steps
+    each = list(fabric.broadcast(_trial(fabric, job)))
+    if timed and plan.seconds is not None:
+        weighted = sum(seconds * share for seconds, share in zip(each, shares, strict=True))
+        rate = MARGIN * plan.seconds / max(weighted, 1e-9)
+        steps = [max(1, int(rate * share)) if share else 0 for share in shares]
+    line = expected_time(each, steps)
+    if line is not None and fabric.is_global_zero:
+        job.reporter.note(line)
+    return steps
+
+
+def _trial(fabric: Fabric, job: Job) -> list[float]:
+    """Seconds a step of each stage, tried on a copy of the model; one with a source of its own counts as the last."""
+    job = replace(job, model=deepcopy(job.model), directory=None, resume=False, validation=None, reporter=Quiet())
+    each: list[float] = []
+    for stage in job.model.stages():
+        if not stage.turns or stage.source is not None:
+            each.append(each[-1] if each and stage.turns else 0.0)
+            continue
+        trial = _Trial(fabric, job)
+        each.append(trial.seconds(stage))
+    return each
+
+
+class _Trial(Loop):
+    """A few steps of a stage whose results are thrown away."""
+
+    def seconds(self, stage: Stage) -> float:
+        """Mean of a step after the first ones, which fill caches."""
+        self._enter(stage)
+        self._players = [Player(self._fabric, self._model, stage, turn) for turn in stage.turns]
+        plan, samples = self._plan, len(self._job.source)
+        self._batch = max(1, min(stage.batch or plan.batch or 1, samples) // self._fabric.world_size)
+        batches = self._job.source.stream(self._order(samples, WARM_STEPS + TRIAL_STEPS))
+        meter, begun = Meter(stage.name, sync=1), 0.0
+        for number, batch in enumerate(batches):
+            if number == WARM_STEPS:
+                begun = time.monotonic()
+            self._state.position.step = number
+            for player in self._players:
+                with player.alone():
+                    self._move(player, self._to_device(batch).at(number, 0.0), meter)
+        return (time.monotonic() - begun) / TRIAL_STEPS
+
+
+def _spawn(job: Job, device: torch.device, epochs: float) -> Outcome:
+    """Trains in processes of its own, and brings the weights back."""
+    quiet = isinstance(job.reporter, Quiet)
+    fabric = _fabric(job.plan, device, strategy="ddp_spawn")
+    threads = max(1, torch.get_num_threads() // job.plan.devices)
+    process: Any = _process
+    outcome, tensors = fabric.launch(process, replace(job, reporter=Quiet()), epochs, quiet, threads)
+    place(job.model, device)
+    restore(job.model, tensors)
+    job.model.eval()
+    finished: Outcome = outcome
+    return finished
+
+
+def _process(fabric: Fabric, job: Job, epochs: float, quiet: bool, threads: int) -> tuple[Outcome, dict[str, Tensor]]:
+    torch.set_num_threads(threads)
+    reporter = Quiet() if quiet or not fabric.is_global_zero else make_reporter("auto")
+    outcome = _work(fabric, replace(job, reporter=reporter), epochs)
+    return outcome, {name: value.cpu() for name, value in job.model.state_dict().items()}
