@@ -1,0 +1,71 @@
+"""The convolutional pyramid of DCGAN at any image size (Radford et al. 2015, https://arxiv.org/abs/1511.06434).
+
+Strided 4x4 convolutions without biases halve an image until its shorter side is about 4; a last one without padding
+covers what is left. The image is first brought to the nearest larger multiple that can be halved so often: 28 x 28 to
+32 x 32, 100 x 64 to 112 x 64. Weights are drawn from N(0, .02), the gains of batch normalisation from N(1, .02).
+"""
+
+from itertools import pairwise
+from math import ceil, log2
+
+from torch import nn
+
+from urbild.nets.layers import Size
+
+
+def halvings(size: Size) -> int:
+    """How often an image is halved: to a shorter side of about 4, at least once."""
+    return max(1, round(log2(min(size) / 4)))
+
+
+def working_size(size: Size) -> Size:
+    """The smallest size that holds an image and can be halved."""
+    unit = 2 ** halvings(size)
+    return ceil(size[0] / unit) * unit, ceil(size[1] / unit) * unit
+
+
+def _last(size: Size) -> Size:
+    height, width = working_size(size)
+    return height >> halvings(size), width >> halvings(size)
+
+
+def _widths(size: Size, width: int) -> list[int]:
+    return [width * min(2**level, 8) for level in range(halvings(size))]
+
+
+def down(channels: int, size: Size, width: int) -> nn.Sequential:
+    """From [N, channels, *working_size] to features [N, C, h, w], as encoders and discriminators have them."""
+    widths = _widths(size, width)
+    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, stride=2, padding=1, bias=False), nn.LeakyReLU(0.2)]
+    for before, after in pairwise(widths):
+        convolution = nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
+    return initialise(nn.Sequential(*layers))
+
+
+def top(size: Size, width: int, code: int) -> nn.Module:
+    """From the features to [N, code]."""
+    convolution = nn.Conv2d(_widths(size, width)[-1], code, _last(size), bias=False)
+    return initialise(nn.Sequential(convolution, nn.Flatten()))
+
+
+def up(channels: int, size: Size, width: int, code: int) -> nn.Sequential:
+    """From codes [N, code] to [N, channels, *working_size]; its output is not squashed."""
+    widths = _widths(size, width)[::-1]
+    start = nn.ConvTranspose2d(code, widths[0], _last(size), bias=False)
+    layers: list[nn.Module] = [nn.Unflatten(1, (code, 1, 1)), start, nn.BatchNorm2d(widths[0]), nn.ReLU()]
+    for before, after in pairwise(widths):
+        convolution = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
+    layers.append(nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1, bias=False))
+    return initialise(nn.Sequential(*layers))
+
+
+def initialise(network: nn.Sequential) -> nn.Sequential:
+    """Draws the weights from the distributions of the paper."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, mean=1.0, std=0.02)
+    return network
