@@ -81,9 +81,18 @@ class Plan:
         return min(max(round(epochs * per_epoch), FEWEST_STEPS), MOST_STEPS)
 
 
-_POSITIVE = frozenset(
-    ("steps", "seconds", "epochs", "batch", "clip", "accumulate", "patience", "devices")
-    + ("check_every", "checkpoint_every", "log_every")
+_POSITIVE = (
+    "steps",
+    "seconds",
+    "epochs",
+    "batch",
+    "clip",
+    "accumulate",
+    "patience",
+    "devices",
+    "check_every",
+    "checkpoint_every",
+    "log_every",
 )
 
 
