@@ -1,0 +1,112 @@
+"""`evaluate` and `report`: how good a run is, in numbers and on a page."""
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from urbild.cli import shared
+from urbild.cli.command import Arguments, Command, Group, Option, Place, Result
+from urbild.cli.console import Console, table
+
+if TYPE_CHECKING:
+    from urbild.evaluation import Evaluation
+
+WORDS = {
+    "image_auroc": "AUROC",
+    "image_aupr": "AUPR (average precision)",
+    "f1_max": "largest F1",
+    "fpr95": "false alarms where 95 % are found",
+    "pixel_auroc": "AUROC of pixels",
+    "pro": "PRO, regions found at up to 30 % false alarms",
+}
+
+
+def evaluate(arguments: Arguments, console: Console) -> Result:
+    """Measures a run on data, keeps the result in the run's directory and shows it."""
+    found = _evaluated(arguments)
+    _show(found, console)
+    place = shlex.quote(arguments["dir"])
+    console.note(f"kept in {arguments['dir']}; `urbild report {place}` makes a page of it.")
+    return {"directory": arguments["dir"], **_object(found)}
+
+
+def report(arguments: Arguments, console: Console) -> Result:
+    """Makes one page of a run; evaluates first where data are given."""
+    from urbild.report import build
+
+    if arguments["path"] is not None:
+        _show(_evaluated(arguments), console)
+    out = None if arguments["out"] is None else Path(arguments["out"])
+    page = build(Path(arguments["dir"]), out)
+    console.result(str(page) if console.quiet else f"report: {page}")
+    return {"directory": arguments["dir"], "report": str(page)}
+
+
+def _evaluated(arguments: Arguments) -> "Evaluation":
+    from urbild.data import as_records, verify
+    from urbild.detection import Detector
+    from urbild.evaluation import evaluate as measure
+
+    subject = Detector.load(arguments["dir"])
+    if arguments["alpha"] is not None:
+        shared.positive(arguments, "alpha")
+        subject.alpha = arguments["alpha"]
+    reading = shared.reading(arguments, arguments["part"])
+    records = as_records(arguments["path"], reading=reading)
+    if arguments["skip_bad"]:
+        records = verify(records, skip_bad=True)
+    found = measure(subject, records, normal=reading.normal, seed=arguments["seed"])
+    found.save(Path(arguments["dir"]))
+    return found
+
+
+def _show(found: "Evaluation", console: Console) -> None:
+    shown = table("", "measure", "value", "95 % interval", right=("value", "95 % interval"))
+    for name, interval in _measures(found).items():
+        shown.add_row(
+            WORDS.get(name, name), f"{interval['value']:.3f}", f"{interval['low']:.3f} to {interval['high']:.3f}"
+        )
+    console.table(shown)
+    for note in found.notes:
+        console.note(note)
+
+
+def _measures(found: "Evaluation") -> dict[str, dict[str, float]]:
+    measures = {name: asdict(interval) for name, interval in found.metrics.items()}
+    if found.likelihood:
+        line = found.likelihood
+        measures[f"{line.kind}, nats a sample"] = asdict(line.nats)
+        measures[f"{line.kind}, bits a dimension"] = asdict(line.bits)
+    return measures
+
+
+def _object(found: "Evaluation") -> dict[str, Any]:
+    return {"data": found.data, "measures": _measures(found), "alpha": found.alpha, "notes": list(found.notes)}
+
+
+_RESULTS = (Option("alpha", "false alarms allowed among normal samples (default: as fitted)", float | None, None, "X"),)
+EVALUATE = Command(
+    name="evaluate",
+    summary="measure a run: detection on labelled data, likelihoods, ...",
+    about="Measures what the run's model can do, with 95 % intervals, and keeps it in the run's directory. Labels come "
+    "from folder names, a label column, or y in an .npz; a folder with train/ and test/ is measured on its test part.",
+    places=(shared.DIRECTORY, shared.DATA),
+    groups=(Group("Results", _RESULTS), shared.SCORED, shared.COMMON),
+    example="urbild evaluate runs/first photos-with-labels",
+    run=evaluate,
+)
+REPORT = Command(
+    name="report",
+    summary="make one self-contained HTML page of a run",
+    about="Shows a run on one page: scores and threshold, curves, the strangest samples with their heat maps, training, "
+    "the protocol. With PATH the run is evaluated on it first.",
+    places=(shared.DIRECTORY, Place("path", "labelled samples to evaluate on first", required=False)),
+    groups=(
+        Group("Results", (*_RESULTS, Option("out", "the page (default: report.html in the run)", metavar="FILE"))),
+        shared.SCORED,
+        shared.COMMON,
+    ),
+    example="urbild report runs/first photos-with-labels",
+    run=report,
+)

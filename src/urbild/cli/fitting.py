@@ -1,0 +1,204 @@
+"""`fit`, `train` and `recalibrate`: what makes or changes a run directory."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from urbild.cli import shared
+from urbild.cli.command import Arguments, Command, Group, Option, Place, Result
+from urbild.cli.console import Console, number
+from urbild.cli.parsing import DEFAULT_MODEL
+from urbild.cli.rundir import run_directory
+from urbild.errors import NotScoringError
+
+if TYPE_CHECKING:
+    from urbild.data import Records
+    from urbild.detection import Detector
+
+
+def fit(arguments: Arguments, console: Console) -> Result:
+    """Trains and calibrates a detector."""
+    from urbild import catalogue
+
+    _sane(arguments)
+    shared.between(arguments, "alpha", "calibration", "overlap", "validation")
+    entry = catalogue.card(arguments["model"])
+    if not entry.scores:
+        scoring = ", ".join(card.name for card in catalogue.cards().values() if card.scores)
+        msg = (
+            f"{entry.name} does not score, so it cannot be a detector; these do: {scoring} (`urbild train` trains it)."
+        )
+        raise NotScoringError(msg)
+    records = _records(arguments, console, only_normal=True)
+    with run_directory(arguments, f"fit-{entry.name}", "fit") as directory:
+        console.note(f"run: {directory}")
+        detector = _fitted(arguments, records, directory, console)
+    return _after_fit(arguments, records, directory, detector, console)
+
+
+def _fitted(arguments: Arguments, records: "Records", directory: Path, console: Console) -> "Detector":
+    from urbild.detection import Detector, fit_detector
+    from urbild.training import reporter
+
+    keys = ["alpha", "reduction", "normalise", "patch", "patches_per_image", "overlap", "calibration", "validation"]
+    keys += ["steps", "seconds", "epochs", "batch", "precision", "clip", "patience", "device", "workers"]
+    detector = Detector(
+        arguments["model"],
+        size=shared.size(arguments["size"]),
+        random_state=arguments["seed"],
+        **{key: arguments[key] for key in keys},
+        **arguments.options,
+    )
+    return fit_detector(
+        detector, records, directory=directory, resume=arguments["resume"], reporter=reporter(console.style)
+    )
+
+
+def _after_fit(
+    arguments: Arguments, records: "Records", directory: Path, detector: "Detector", console: Console
+) -> Result:
+    calibration, alpha = detector.calibration_, arguments["alpha"]
+    threshold = float(calibration.threshold(alpha))
+    console.note(
+        f"calibrated on {calibration.n} held-out normal samples; smallest reachable alpha {calibration.smallest_alpha:.3g}"
+    )
+    console.note(f"anomalous at alpha {alpha:g}: score above {number(threshold)}")
+    place = shlex.quote(str(directory))
+    console.note("\nNext:")
+    console.note(f"  urbild score {place} NEW_SAMPLES --heatmaps maps --out scores.csv")
+    console.note(f"  urbild evaluate {place} LABELLED_SAMPLES")
+    console.note(f"  urbild report {place}")
+    if console.quiet:
+        console.result(str(directory))
+    return {
+        "directory": str(directory),
+        "model": arguments["model"],
+        "samples": len(records),
+        "skipped": list(records.skipped),
+        "calibration_samples": calibration.n,
+        "smallest_alpha": calibration.smallest_alpha,
+        "alpha": alpha,
+        "threshold": threshold,
+    }
+
+
+def train(arguments: Arguments, console: Console) -> Result:
+    """Trains any system, detector or not."""
+    from urbild import runs
+    from urbild.training import reporter
+
+    _sane(arguments)
+    records = _records(arguments, console, only_normal=arguments["normal"] is not None)
+    keys = ["normalise", "patch", "patches_per_image", "steps", "seconds", "epochs", "batch", "seed", "precision"]
+    keys += ["clip", "accumulate", "patience", "device", "tensorboard"]
+    options = {key: arguments[key] for key in keys} | arguments.options | {"size": shared.size(arguments["size"])}
+    name = arguments["name"]
+    with run_directory(arguments, f"train-{name}", "train") as directory:
+        console.note(f"run: {directory}")
+        told = reporter(console.style)
+        runs.train_run(name, records, options, directory=directory, resume=arguments["resume"], reporter=told)
+    return _after_training(name, records, directory, console)
+
+
+def _after_training(name: str, records: "Records", directory: Path, console: Console) -> Result:
+    from urbild import catalogue
+
+    entry, place = catalogue.card(name), shlex.quote(str(directory))
+    console.note("\nNext:")
+    if "sample" in entry.verbs:
+        console.note(f"  urbild sample {place} --out samples.png")
+    if "reconstruct" in entry.verbs:
+        console.note(f"  urbild reconstruct {place} PATH --out reconstructed.png")
+    if entry.scores:
+        console.note(f"  urbild recalibrate {place} NORMAL_SAMPLES    (it scores raw until then)")
+    console.note(f"  urbild evaluate {place} PATH")
+    if console.quiet:
+        console.result(str(directory))
+    return {"directory": str(directory), "model": name, "samples": len(records), "skipped": list(records.skipped)}
+
+
+def recalibrate(arguments: Arguments, console: Console) -> Result:
+    """Sets a detector's calibration from new normal samples."""
+    from urbild.detection import Detector
+
+    shared.between(arguments, "alpha")
+    detector = Detector.load(arguments["dir"])
+    records = _records(arguments, console, only_normal=True)
+    detector.alpha = arguments["alpha"]
+    detector.recalibrate(records)
+    detector.save(arguments["dir"])
+    calibration = detector.calibration_
+    threshold = float(calibration.threshold(arguments["alpha"]))
+    console.note(
+        f"calibrated on {calibration.n} normal samples; smallest reachable alpha {calibration.smallest_alpha:.3g}"
+    )
+    console.result(f"anomalous at alpha {arguments['alpha']:g}: score above {number(threshold)}")
+    return {
+        "directory": arguments["dir"],
+        "calibration_samples": calibration.n,
+        "smallest_alpha": calibration.smallest_alpha,
+        "alpha": arguments["alpha"],
+        "threshold": threshold,
+    }
+
+
+def _records(arguments: Arguments, console: Console, *, only_normal: bool) -> "Records":
+    """The samples of a command that learns from them; says what was found and left out."""
+    from urbild.data import as_records, verify
+
+    records = as_records(arguments["path"], reading=shared.reading(arguments, "train"))
+    records = verify(records, skip_bad=arguments["skip_bad"])
+    if records.skipped:
+        console.warn(f"{len(records.skipped)} unreadable files are left out: {shared.few(records.skipped)}")
+    return shared.normals(records, console) if only_normal else records
+
+
+def _sane(arguments: Arguments) -> None:
+    keys = ["steps", "seconds", "epochs", "batch", "clip", "accumulate", "patience", "patch", "patches_per_image"]
+    shared.positive(arguments, *keys, "max_pixels")
+    shared.size(arguments["size"])
+
+
+_DETECTION = Group(
+    "Detection",
+    (
+        shared.ALPHA,
+        Option("calibration", "share of the samples kept to calibrate on (20 at least, half at most)", float, 0.2, "X"),
+        Option("validation", "share of the samples kept for early stopping", float, 0.1, "X"),
+        shared.REDUCTION,
+        shared.OVERLAP,
+    ),
+)
+_MODEL = Group(
+    "Model", (Option("model", "name of the system; `urbild models` lists them", str, DEFAULT_MODEL, "NAME"),)
+)
+
+FIT = Command(
+    name="fit",
+    summary="train and calibrate a detector on normal samples",
+    about="Learns what normal samples look like, and calibrates a threshold that keeps the promised rate of false alarms.",
+    places=(shared.DATA,),
+    groups=(_MODEL, shared.TRAINED, _DETECTION, shared.TRAINING, shared.COMMON),
+    model="option",
+    example="urbild fit photos/good --model autoencoder --size 64 --out runs/first",
+    run=fit,
+)
+TRAIN = Command(
+    name="train",
+    summary="train any system, detector or not",
+    about="Trains a system and keeps it in a run directory. `recalibrate` makes a detector of it, if it scores.",
+    places=(Place("name", "of the system; `urbild models` lists them"), shared.DATA),
+    groups=(shared.TRAINED, shared.TRAINING, shared.COMMON),
+    model="place",
+    example="urbild train vae digits --latent 16 --out runs/vae",
+    run=train,
+)
+RECALIBRATE = Command(
+    name="recalibrate",
+    summary="calibrate a run on new normal samples, without training",
+    about="Replaces the calibration of a run by one on these normal samples; also calibrates what `train` made.",
+    places=(shared.DIRECTORY, shared.DATA),
+    groups=(shared.READING, Group("Detection", (shared.ALPHA,)), shared.FEW),
+    example="urbild recalibrate runs/first photos/good-of-this-week",
+    run=recalibrate,
+)
