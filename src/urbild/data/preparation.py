@@ -1,0 +1,196 @@
+"""What was decided on the training rows, and its use on every later sample; plain data that is saved with the model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from urbild.contract import DataSpec, Source
+from urbild.data.columns import Columns
+from urbild.data.pixels import Normalise, Pixels
+from urbild.data.records import Header, Records
+from urbild.data.source import ImageSource, TableSource
+from urbild.data.workers import choose_workers, in_order
+from urbild.errors import DataError, OptionError, ShapeError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MEMORY = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How raw samples become what a model takes.
+
+    Attributes:
+        spec: what a prepared sample looks like.
+        how: the scale of images, or of the columns of a table.
+        summary: one line on the training data.
+    """
+
+    spec: DataSpec
+    how: Pixels | Columns
+    summary: str
+
+    @classmethod
+    def fit(
+        cls,
+        records: Records,
+        rows: Sequence[int] | np.ndarray | None = None,
+        *,
+        size: int | tuple[int, int] | None = None,
+        normalise: Normalise = "none",
+        patch: int | None = None,
+    ) -> "Preparation":
+        """Decides on the training rows alone.
+
+        Images: `size` is the working size; without it, images of one size up to 64 px keep it, and others get their median
+        size, at most 128 px a side, in multiples of 8 (with `patch`, images keep their own size). Grey images give one
+        channel, and a folder with any colour image three. `normalise="image"` gives every image the same mean and
+        contrast. `patch` is the side of the crops that are trained on.
+
+        Raises:
+            DataError: there is no sample, or one is unreadable.
+            ShapeError: the samples do not go together.
+            OptionError: an option is out of range, or does not go with the kind of data.
+        """
+        index = _index(records, rows)
+        if not len(index):
+            msg = f"{records.origin} has no sample to train on."
+            raise DataError(msg)
+        if records.kind == "vector":
+            if size is not None or patch is not None or normalise != "none":
+                msg = f"size, patch and normalise are options for images, but {records.origin} is a table."
+                raise OptionError(msg)
+            columns = Columns.fit(records, index)
+            names = columns.names
+            spec = DataSpec(shape=(len(names),), kind="vector", classes=records.classes, columns=names)
+            return cls(spec, columns, _table_summary(columns, len(index)))
+        pixels = Pixels.fit(records, index, size=size, normalise=normalise, patch=patch)
+        spec = DataSpec(shape=pixels.sample, kind="image", levels=pixels.levels, classes=records.classes)
+        return cls(spec, pixels, _image_summary(pixels, [records.header(row) for row in index.tolist()]))
+
+    def check(self, records: Records) -> None:
+        """Finds out whether `records` can be prepared like the training data, as far as that shows without reading them.
+
+        Raises:
+            ShapeError: the kind, the shape or the columns differ.
+        """
+        if records.kind != self.spec.kind:
+            msg = f"{records.origin} holds {records.kind} data, but the model was trained on {self.spec.kind} data."
+            raise ShapeError(msg)
+        self.how.check(records)
+
+    def source(
+        self,
+        records: Records,
+        rows: Sequence[int] | np.ndarray | None = None,
+        *,
+        crops: int | None = None,
+        seed: int = 0,
+        workers: int | None = None,
+        memory: int = MEMORY,
+    ) -> Source:
+        """Prepared samples, images float32 in [0, 1].
+
+        What is decoded is kept if all of it fits in `memory` bytes, else read every time; for a single pass give memory=0.
+        With `crops` an image gives that many random crops of the patch size in each epoch. A batch's `index` is the row
+        of the records (with crops: row * crops + number of the crop).
+
+        Raises:
+            ShapeError: the records do not fit the preparation.
+            OptionError: crops are asked for without a patch.
+        """
+        self.check(records)
+        index = _index(records, rows)
+        if isinstance(self.how, Columns):
+            return TableSource(records, index, self.how, self.spec, memory=memory)
+        if self.how.patch is not None and crops is None:
+            crops = 1
+        if crops is not None and (self.how.patch is None or crops < 1):
+            msg = f"crops={crops} needs a patch size and a number above 0."
+            raise OptionError(msg)
+        return ImageSource(
+            records, index, self.how, self.spec, crops=crops or 0, seed=seed, workers=workers, memory=memory
+        )
+
+    def image(self, records: Records, row: int) -> Tensor:
+        """The image `row` as float32 [C, H, W] in [0, 1], at the working size, or at its own where there is none."""
+        return _image(self._pixels(), records, row)
+
+    def images(
+        self, records: Records, rows: Sequence[int] | np.ndarray | None = None, *, workers: int | None = None
+    ) -> Iterator[Tensor]:
+        """What `image` gives for each of `rows`, decoded in worker processes: for tiling images of any size."""
+        index = _index(records, rows)
+        chosen = choose_workers(records.workers if workers is None else workers, len(index))
+        for found in in_order(partial(_raw, self._pixels(), records), index.tolist(), chosen):
+            yield self._pixels().prepare(*found)[0]
+
+    def restore(self, x: Tensor) -> "np.ndarray | pd.DataFrame":
+        """Back to the units of the data: images [N, H, W, C] uint8, tables a DataFrame with the original columns."""
+        if isinstance(self.how, Columns):
+            return self.how.restore(x.detach().cpu().numpy())
+        return self.how.restore(x)
+
+    def describe(self) -> str:
+        """One line for the user: what the training data were, and at what size the model works."""
+        return self.summary
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        how = "columns" if isinstance(self.how, Columns) else "pixels"
+        return {"spec": asdict(self.spec), how: self.how.to_json(), "summary": self.summary}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Preparation":
+        """What `to_json` wrote; it prepares every sample bit for bit as before."""
+        spec = data["spec"]
+        tuples = {name: tuple(spec[name]) for name in ("shape", "classes", "columns")}
+        how = Columns.from_json(data["columns"]) if "columns" in data else Pixels.from_json(data["pixels"])
+        return cls(DataSpec(**{**spec, **tuples}), how, data["summary"])
+
+    def _pixels(self) -> Pixels:
+        if isinstance(self.how, Columns):
+            msg = "the model was trained on a table, which has no images."
+            raise ShapeError(msg)
+        return self.how
+
+
+def _raw(pixels: Pixels, records: Records, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    found = pixels.encode(records, row)
+    return np.stack([found.values]), np.stack([found.shift]), np.stack([found.scale])
+
+
+def _image(pixels: Pixels, records: Records, row: int) -> Tensor:
+    return pixels.prepare(*_raw(pixels, records, row))[0]
+
+
+def _index(records: Records, rows: Sequence[int] | np.ndarray | None) -> np.ndarray:
+    return np.arange(len(records)) if rows is None else np.asarray(rows, dtype=np.int64)
+
+
+def _table_summary(columns: Columns, count: int) -> str:
+    words = sum(bool(column.words) for column in columns.columns)
+    numbers = len(columns.columns) - words
+    parts = [f"{numbers} column{'s' * (numbers != 1)} of numbers"] if numbers else []
+    parts += [f"{words} of words"] if words else []
+    return f"{count:,} rows, {' and '.join(parts)}; {len(columns.names)} values a row"
+
+
+def _image_summary(pixels: Pixels, headers: list[Header]) -> str:
+    sides = [side for header in headers for side in header[:2]]
+    low, high = min(sides), max(sides)
+    colour = {1: "grey", 3: "colour"}.get(pixels.channels, f"{pixels.channels}-channel")
+    depth = " 16-bit" if pixels.dtype == "uint16" else ""
+    found = f"{low} to {high} px a side" if low != high else f"{low} px a side"
+    if pixels.patch is not None:
+        own = "" if pixels.size is None else f" of images at {pixels.size[0]} x {pixels.size[1]}"
+        working = f"patches of {pixels.patch} x {pixels.patch}{own}"
+    else:
+        working = "working size {} x {}".format(*pixels.sample[1:])
+    return f"{len(headers):,}{depth} {colour} image{'s' * (len(headers) != 1)}, {found}; {working}"
