@@ -1,0 +1,119 @@
+"""The report's prose: what its numbers are called, and what they promise, for readers who did not train the model."""
+
+from collections.abc import Mapping
+
+from urbild.evaluation import Evaluation
+from urbild.report.parts import Passage, count, number, percent
+
+METRICS: Mapping[str, tuple[str, str]] = {
+    "image_auroc": ("AUROC", "How often an abnormal sample scores above a normal one; 0.5 is guessing, 1 is perfect."),
+    "image_aupr": ("AUPR", "Precision averaged over recall; guessing reaches the share of abnormal samples."),
+    "f1_max": (
+        "Best F1",
+        "The best balance of precision and recall over all thresholds. It is chosen with the labels, so no detector "
+        "can promise it.",
+    ),
+    "fpr95": (
+        "False alarms at 95 % found",
+        "Normal samples flagged where 95 % of the abnormal ones are; 0 is perfect.",
+    ),
+    "pixel_auroc": ("Pixel AUROC", "The same as AUROC for single pixels of the heat maps against the true masks."),
+    "pro": ("PRO", "How well the heat maps cover each defect, small ones counting like large ones; 1 is perfect."),
+}
+"""Name and meaning of the metrics, by the name they are stored under."""
+
+
+def verdict(found: Evaluation) -> list[str]:
+    """The sentences a reader in a hurry needs."""
+    total = len(found.ids)
+    if found.score is None:
+        return [
+            f"This model was evaluated on {count(total, 'sample')}. It gives no anomaly score, so nothing is flagged."
+        ]
+    if found.p_value is None or found.alpha is None:
+        return [
+            f"{count(total, 'sample')} were scored. The model is not calibrated: scores are raw, nothing is flagged, "
+            "and no false-alarm rate is promised."
+        ]
+    flagged = found.p_value <= found.alpha
+    first = f"{count(int(flagged.sum()), 'sample')} of {total:,} flagged as anomalous"
+    if found.abnormal is None:
+        return [
+            first + ". There are no labels, so how many of the flags are right is not known; were all samples normal, "
+            f"about {count(round(found.alpha * total), 'flag')} or fewer would be expected."
+        ]
+    bad, good = found.abnormal, ~found.abnormal
+    caught, alarms = int((flagged & bad).sum()), int((flagged & good).sum())
+    return [
+        f"{first}: {caught:,} of {count(int(bad.sum()), 'abnormal sample')} found, {int(bad.sum()) - caught:,} missed, "
+        f"and {count(alarms, 'false alarm')} among {int(good.sum()):,} normal ones."
+    ]
+
+
+def promise(found: Evaluation | None) -> list[Passage]:
+    """What p-values, alpha and pictures mean, as far as the page shows them."""
+    if found is None:
+        return []
+    passages = []
+    if found.calibration is not None and found.alpha is not None:
+        passages += _calibrated(len(found.calibration.score), found.alpha)
+    elif found.score is not None:
+        passages.append(Passage(title="No threshold yet", text=_RAW))
+    if found.metrics:
+        passages.append(Passage(title="AUROC and its kin", text=_AUROC))
+    if any(example.map is not None for example in found.gallery):
+        passages.append(Passage(title="Heat maps", text=_HEAT))
+    return passages
+
+
+def _calibrated(size: int, alpha: float) -> list[Passage]:
+    known = f"{count(size, 'normal sample')}, kept away from training, were scored to learn how strange they look. "
+    rate = (
+        f"A sample is flagged when its p-value is at most alpha, here {number(alpha)}. Of new normal samples, at most "
+        f"{percent(alpha)} are then flagged on average (one in {number(1 / alpha, 3)}), whatever the model and the "
+        "data, as long as they come from where the calibration samples came from. Alpha can be changed at any time "
+        f"without training again; with {count(size, 'calibration sample')} the smallest one that can flag anything is "
+        f"{number(1 / (size + 1), 2)}."
+    )
+    return [
+        Passage(title="A p-value", text=known + _P_VALUE),
+        Passage(title="What alpha promises", text=rate),
+        Passage(title="What alpha does not promise", text=_NOT_PROMISED),
+        Passage(title="When the promise ends", text=_ENDS),
+        Passage(title="Raw score and display scale", text=_SCALES),
+    ]
+
+
+_P_VALUE = (
+    "The p-value of a sample is the share of them that look at least as strange as it, the sample itself counted in. "
+    "A p-value of 0.02 says that one normal sample in fifty looks like that. It is not the probability that the sample "
+    "is normal."
+)
+_NOT_PROMISED = (
+    "It does not say how many abnormal samples are found: a poor model keeps its promise about false alarms and still "
+    "misses faults. It does not hold for each batch: by chance a set of normal samples has more or fewer false alarms, "
+    "the more so the smaller the set and the fewer the calibration samples."
+)
+_ENDS = (
+    "A new camera, other light, another supplier: then new normal samples no longer look like the calibration samples, "
+    "and the rate can be anything. Recalibrate with a few dozen new normal samples (urbild recalibrate); no training "
+    "is needed. Samples that belong together, such as photographs of one part, must be given as a group."
+)
+_SCALES = (
+    "Verdicts and metrics use the raw score. The display scale from 0 to 1 orders samples in the same way and is set "
+    "on the calibration samples alone; it is easier to read, and it is not a probability."
+)
+_RAW = (
+    "The scores of this run are raw: larger is stranger, and that is all. To turn them into p-values and verdicts, "
+    "calibrate the run on normal samples that it was not trained on (urbild recalibrate)."
+)
+_AUROC = (
+    "These metrics are computed on raw scores, from the labels, and do not depend on the threshold. The interval says "
+    "how far a number would move with another draw of as many samples; it says nothing about other data, and nothing "
+    "about training again. Nothing in the model was chosen with these labels."
+)
+_HEAT = (
+    "A heat map shows where the model finds a sample strange. It points a person to the place to look at. It is no "
+    "measurement of a defect's outline, and a strange place is not always a fault: rare but harmless things look "
+    "strange too."
+)
