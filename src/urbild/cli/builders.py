@@ -1,5 +1,6 @@
-"""A builder's keyword arguments as options. A part (a frozen dataclass) is chosen by its name, its fields by a dot:
-`--likelihood Gaussian --likelihood.scale 0.1`.
+"""A builder's keyword arguments as options.
+
+A part (a frozen dataclass) is chosen by its name, its fields by a dot: `--likelihood Gaussian --likelihood.scale 0.1`.
 """
 
 import inspect
@@ -74,6 +75,7 @@ def parts_of(annotation: Any) -> dict[str, type]:
     if isinstance(annotation, type) and annotation.__module__ != "builtins":
         if is_dataclass(annotation) and not inspect.isabstract(annotation):
             found[annotation.__name__] = annotation
+        below: type
         for below in annotation.__subclasses__():
             found |= parts_of(below)
     for entry in get_args(annotation):
@@ -141,12 +143,14 @@ def _set_field(name: str, merged: dict[str, Any], entry: BuilderOption, value: A
     if part is None:
         if parameter.default is None or parameter.default is Parameter.empty or not is_dataclass(parameter.default):
             typed = entry.option.name.rpartition(".")[0]
-            msg = f"--{entry.option.name} needs --{typed} to name the part; known: {', '.join(parts_of(parameter.annotation))}."
+            known = ", ".join(parts_of(parameter.annotation))
+            msg = f"--{entry.option.name} needs --{typed} as well, to say of which part: {known}."
             raise OptionError(msg)
         part = catalogue.encode_options({argument: parameter.default})[argument]
     having = {f.name for f in fields(parts_of(parameter.annotation)[part["part"]]) if f.init}
     if field not in having:
-        msg = f"--{entry.option.name}: {part['part']} has no {field!r}; it has {', '.join(sorted(having)) or 'no options'}."
+        own = ", ".join(sorted(having)) or "no options"
+        msg = f"--{entry.option.name}: {part['part']} has no {field!r}; it has {own}."
         raise OptionError(msg)
     merged[argument] = {**part, field: value}
 

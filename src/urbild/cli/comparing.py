@@ -1,14 +1,8 @@
 """`compare`: several systems on the same data under one budget."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from urbild.cli import shared
 from urbild.cli.command import Arguments, Command, Group, Option, Result
 from urbild.cli.console import Console
-
-if TYPE_CHECKING:
-    from urbild.selection import Leaderboard
 
 
 def compare(arguments: Arguments, console: Console) -> Result:

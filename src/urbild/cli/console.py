@@ -41,7 +41,8 @@ class Console:
 
     def result(self, text: str) -> None:
         """Writes what the user asked for."""
-        print(text, file=self.stream)
+        if not (self.json and self.quiet):
+            print(text, file=self.stream, flush=True)
 
     def note(self, text: str = "") -> None:
         """Writes an explanation."""
@@ -56,8 +57,11 @@ class Console:
         """Writes a table that fits the terminal."""
         from rich.console import Console as Rich
 
+        # Printed by ourselves: rich would exit by itself where nobody reads.
         rich = Rich(file=self.stream, highlight=False)
-        rich.print(table)
+        with rich.capture() as capture:
+            rich.print(table)
+        self.result(capture.get().rstrip("\n"))
 
     def object(self, result: Mapping[str, Any]) -> None:
         """Writes the JSON object that `json` promises."""
@@ -69,7 +73,7 @@ class Console:
         """Shows each warning once, as one line."""
         seen: set[str] = set()
 
-        def show(message: Warning | str, category: type[Warning], *_: object) -> None:
+        def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
             text = str(message)
             if issubclass(category, UserWarning | RuntimeWarning) and text not in seen:
                 seen.add(text)

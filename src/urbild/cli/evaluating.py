@@ -92,18 +92,21 @@ EVALUATE = Command(
     about="Measures what the run's model can do, with 95 % intervals, and keeps it in the run's directory. Labels come "
     "from folder names, a label column, or y in an .npz; a folder with train/ and test/ is measured on its test part.",
     places=(shared.DIRECTORY, shared.DATA),
-    groups=(Group("Results", _RESULTS), shared.SCORED, shared.COMMON),
+    groups=(Group("Results", (shared.ALPHA_AFTER,)), shared.SCORED, shared.COMMON),
     example="urbild evaluate runs/first photos-with-labels",
     run=evaluate,
 )
+_PAGE = Option("out", "the page (default: report.html in the run)", metavar="FILE")
 REPORT = Command(
     name="report",
     summary="make one self-contained HTML page of a run",
-    about="Shows a run on one page: scores and threshold, curves, the strangest samples with their heat maps, training, "
-    "the protocol. With PATH the run is evaluated on it first.",
+    about="Shows a run on one page: scores and threshold, curves, the strangest samples with their heat maps, the "
+    "training, the protocol. With PATH the run is evaluated on it first.",
     places=(shared.DIRECTORY, Place("path", "labelled samples to evaluate on first", required=False)),
     groups=(
-        Group("Results", (*_RESULTS, Option("out", "the page (default: report.html in the run)", metavar="FILE"))),
+        Group(
+            "Results", (shared.ALPHA_AFTER, Option("out", "the page (default: report.html in the run)", metavar="FILE"))
+        ),
         shared.SCORED,
         shared.COMMON,
     ),

@@ -1,19 +1,20 @@
 """`fit`, `train` and `recalibrate`: what makes or changes a run directory."""
 
 import shlex
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from urbild.cli import shared
 from urbild.cli.command import Arguments, Command, Group, Option, Place, Result
 from urbild.cli.console import Console, number
 from urbild.cli.parsing import DEFAULT_MODEL
 from urbild.cli.rundir import run_directory
-from urbild.errors import NotScoringError
+from urbild.errors import NotScoringError, OptionError
 
 if TYPE_CHECKING:
     from urbild.data import Records
-    from urbild.detection import Detector
+    from urbild.detection import Calibration, Detector
 
 
 def fit(arguments: Arguments, console: Console) -> Result:
@@ -57,12 +58,7 @@ def _fitted(arguments: Arguments, records: "Records", directory: Path, console: 
 def _after_fit(
     arguments: Arguments, records: "Records", directory: Path, detector: "Detector", console: Console
 ) -> Result:
-    calibration, alpha = detector.calibration_, arguments["alpha"]
-    threshold = float(calibration.threshold(alpha))
-    console.note(
-        f"calibrated on {calibration.n} held-out normal samples; smallest reachable alpha {calibration.smallest_alpha:.3g}"
-    )
-    console.note(f"anomalous at alpha {alpha:g}: score above {number(threshold)}")
+    _tell(detector.calibration_, arguments["alpha"], console, "held-out normal samples")
     place = shlex.quote(str(directory))
     console.note("\nNext:")
     console.note(f"  urbild score {place} NEW_SAMPLES --heatmaps maps --out scores.csv")
@@ -75,10 +71,7 @@ def _after_fit(
         "model": arguments["model"],
         "samples": len(records),
         "skipped": list(records.skipped),
-        "calibration_samples": calibration.n,
-        "smallest_alpha": calibration.smallest_alpha,
-        "alpha": alpha,
-        "threshold": threshold,
+        **_calibrated(detector.calibration_, arguments["alpha"]),
     }
 
 
@@ -91,12 +84,19 @@ def train(arguments: Arguments, console: Console) -> Result:
     records = _records(arguments, console, only_normal=arguments["normal"] is not None)
     keys = ["normalise", "patch", "patches_per_image", "steps", "seconds", "epochs", "batch", "seed", "precision"]
     keys += ["clip", "accumulate", "patience", "device", "tensorboard"]
-    options = {key: arguments[key] for key in keys} | arguments.options | {"size": shared.size(arguments["size"])}
+    options = {key: arguments[key] for key in keys} | {"size": shared.size(arguments["size"])}
     name = arguments["name"]
     with run_directory(arguments, f"train-{name}", "train") as directory:
         console.note(f"run: {directory}")
-        told = reporter(console.style)
-        runs.train_run(name, records, options, directory=directory, resume=arguments["resume"], reporter=told)
+        options |= arguments.options
+        runs.train_run(
+            name,
+            records,
+            options,
+            directory=directory,
+            resume=arguments["resume"],
+            reporter=reporter(console.style),
+        )
     return _after_training(name, records, directory, console)
 
 
@@ -127,18 +127,24 @@ def recalibrate(arguments: Arguments, console: Console) -> Result:
     detector.alpha = arguments["alpha"]
     detector.recalibrate(records)
     detector.save(arguments["dir"])
-    calibration = detector.calibration_
-    threshold = float(calibration.threshold(arguments["alpha"]))
-    console.note(
-        f"calibrated on {calibration.n} normal samples; smallest reachable alpha {calibration.smallest_alpha:.3g}"
-    )
-    console.result(f"anomalous at alpha {arguments['alpha']:g}: score above {number(threshold)}")
+    _tell(detector.calibration_, arguments["alpha"], console, "normal samples")
+    return {"directory": arguments["dir"], **_calibrated(detector.calibration_, arguments["alpha"])}
+
+
+def _tell(calibration: "Calibration", alpha: float, console: Console, what: str) -> None:
+    what = f"groups of {what}" if calibration.grouped else what
+    console.note(f"calibrated on {calibration.n} {what}; smallest reachable alpha {number(calibration.smallest_alpha)}")
+    threshold = calibration.threshold(alpha)
+    rule = f"score above {number(threshold)}" if isfinite(threshold) else "never, alpha is too small"
+    console.note(f"anomalous at alpha {alpha:g}: {rule}")
+
+
+def _calibrated(calibration: "Calibration", alpha: float) -> dict[str, Any]:
     return {
-        "directory": arguments["dir"],
         "calibration_samples": calibration.n,
         "smallest_alpha": calibration.smallest_alpha,
-        "alpha": arguments["alpha"],
-        "threshold": threshold,
+        "alpha": alpha,
+        "threshold": float(calibration.threshold(alpha)),
     }
 
 
@@ -154,6 +160,9 @@ def _records(arguments: Arguments, console: Console, *, only_normal: bool) -> "R
 
 
 def _sane(arguments: Arguments) -> None:
+    if arguments["resume"] and arguments["out"] is None:
+        msg = "--resume needs --out, the directory of the run that is to go on."
+        raise OptionError(msg)
     keys = ["steps", "seconds", "epochs", "batch", "clip", "accumulate", "patience", "patch", "patches_per_image"]
     shared.positive(arguments, *keys, "max_pixels")
     shared.size(arguments["size"])
@@ -169,16 +178,14 @@ _DETECTION = Group(
         shared.OVERLAP,
     ),
 )
-_MODEL = Group(
-    "Model", (Option("model", "name of the system; `urbild models` lists them", str, DEFAULT_MODEL, "NAME"),)
-)
+_NAME = Option("model", "name of the system; `urbild models` lists them", str, DEFAULT_MODEL, "NAME")
 
 FIT = Command(
     name="fit",
     summary="train and calibrate a detector on normal samples",
-    about="Learns what normal samples look like, and calibrates a threshold that keeps the promised rate of false alarms.",
+    about="Learns what normal samples look like and calibrates a threshold that keeps a promised rate of false alarms.",
     places=(shared.DATA,),
-    groups=(_MODEL, shared.TRAINED, _DETECTION, shared.TRAINING, shared.COMMON),
+    groups=(Group("Model", (_NAME,)), shared.TRAINED, _DETECTION, shared.TRAINING, shared.COMMON),
     model="option",
     example="urbild fit photos/good --model autoencoder --size 64 --out runs/first",
     run=fit,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from urbild.cli.command import Arguments, Command, Place, Result, Group
+from urbild.cli.command import Arguments, Command, Group, Place, Result
 from urbild.cli.console import Console, table
 from urbild.cli.shared import COMMON
 

@@ -103,12 +103,8 @@ def _refuse_unknown(
     for flag, value in flags.items():
         if flag not in options:
             hint = nearest(flag, options)
-            close = hint.startswith("did you mean")
-            hint = (
-                re.sub(r"(did you mean | or )", r"\1--", hint)
-                if close
-                else f"`urbild {_helper(command, model)}` lists them."
-            )
+            close = re.sub(r"(did you mean | or )", r"\1--", hint)
+            hint = close if close.startswith("did") else f"`urbild {_helper(command, model)}` lists them."
             whose = f"{command.name} with {model}" if model else command.name
             msg = f"unknown option --{flag} of {whose}; {hint}"
             raise OptionError(msg)
@@ -163,7 +159,7 @@ def _reword(message: str, options: Mapping[str, Option], values: Mapping[str, An
         raise OptionError(" ".join(message.split()))
     value = values.get(option.key)
     choices = [word for entry in (option.kind, *get_args(option.kind)) for word in get_args(entry)]
-    words = [word for word in (*choices, *get_args(option.kind)) if isinstance(word, str)]
+    words = {word for word in (*choices, *get_args(option.kind)) if isinstance(word, str)}
     hint = f" {nearest(str(value), words)}" if words else ""
     close = hint if hint.startswith(" did") else ""
     msg = f"{where}--{option.name}: {value!r} is not {wording(option.kind)}{';' + close if close else '.'}"

@@ -1,7 +1,7 @@
 """`score`: how strange samples are, as a table for machines and a summary for people."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from urbild.cli import shared
 from urbild.cli.command import Arguments, Command, Group, Option, Result
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 STRANGEST = 5
 TOP_COLUMNS = 3
-UNCALIBRATED = (
-    "this run is not calibrated: scores are raw, without p-values and verdicts; `urbild recalibrate` adds them."
-)
+SIGNS = "A score is raw, larger is stranger; a p-value is the share of normal samples that look at least as strange."
+UNCALIBRATED = "this run is not calibrated: scores are raw, without p-values and verdicts (see `urbild recalibrate`)."
 
 
 def score(arguments: Arguments, console: Console) -> Result:
@@ -38,7 +37,7 @@ def score(arguments: Arguments, console: Console) -> Result:
     if arguments["out"]:
         shared.write(Path(arguments["out"]), frame.to_csv(index=False))
     if wanted:
-        _write_maps(Path(arguments["heatmaps"]), scoring, records, detector)
+        _write_maps(Path(arguments["heatmaps"]), scoring, records)
     return _summary(arguments, frame, records, detector, console)
 
 
@@ -60,13 +59,15 @@ def scores_frame(scoring: "Scoring") -> "pd.DataFrame":
     return frame
 
 
-def _write_maps(directory: Path, scoring: "Scoring", records: "Records", detector: "Detector") -> None:
-    from urbild.report import save_heatmap
+def _write_maps(directory: Path, scoring: "Scoring", records: "Records") -> None:
+    from urbild.report import heat_scale, save_heatmap
 
-    for row, heat in enumerate(scoring.maps or ()):
+    maps = scoring.maps or ()
+    scale = heat_scale(maps)
+    for row, heat in enumerate(maps):
         target = directory / Path(scoring.ids[row]).with_suffix(".png")
         shared.make(target.parent)
-        save_heatmap(target, records.read(row), heat)
+        save_heatmap(target, records.read(row), heat, scale)
 
 
 def _summary(
@@ -85,7 +86,7 @@ def _summary(
         console.result(f"{len(frame)} samples scored.")
         console.warn(UNCALIBRATED)
     console.table(shown)
-    console.note(shared.SIGNS)
+    console.note(SIGNS)
     if arguments["out"]:
         console.note(f"scores: {arguments['out']}")
     if arguments["heatmaps"]:
@@ -101,7 +102,7 @@ def _object(
 ) -> Result:
     import numpy as np
 
-    rows: list[dict[str, Any]] = frame.astype(object).replace({np.nan: None}).to_dict("records")
+    rows = frame.astype(object).replace({np.nan: None}).to_dict("records")
     return {
         "directory": arguments["dir"],
         "samples": len(frame),
@@ -123,9 +124,8 @@ def _cell(value: object) -> str:
 SCORE = Command(
     name="score",
     summary="score samples; CSV, verdicts and heat maps",
-    about=f"Scores samples with a run. Columns of --out: id, score, p_value, verdict; for a table also the columns that "
-    f"contributed most. {shared.SIGNS[0].upper()}{shared.SIGNS[1:]} A folder with train/ and test/ is scored on its "
-    "test part.",
+    about="Scores samples with a run. Columns of --out: id, score, p_value, verdict; for a table also the columns that "
+    f"contributed most. {SIGNS} A folder with train/ and test/ is scored on its test part.",
     places=(shared.DIRECTORY, shared.DATA),
     groups=(
         Group(

@@ -101,8 +101,7 @@ REDUCTION = Option(
 )
 OVERLAP = Option("overlap", "share that neighbouring tiles of a large image have in common", float, 0.5, "X")
 ALPHA = Option("alpha", "false alarms allowed among normal samples: 0.05 is one in twenty", float, 0.05, "X")
-
-SIGNS = "score is raw and larger is stranger; p_value is the share of normal samples that look at least as strange."
+ALPHA_AFTER = Option("alpha", "false alarms allowed among normal samples (default: as fitted)", float | None, None, "X")
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
@@ -118,6 +117,7 @@ def size(value: int | str | None) -> int | tuple[int, int] | None:
     Raises:
         OptionError: it is neither.
     """
+    given: int | tuple[int, int] | None
     if value is None or isinstance(value, int):
         given = value
     else:

@@ -10,7 +10,6 @@ from urbild.cli.console import Console
 from urbild.errors import OptionError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -130,21 +129,20 @@ def _moved(x: "Tensor", model: Any) -> "Tensor":
 
 def _write(out: Path, run: "Run", x: "Tensor", ids: list[str] | None, columns: int | None = None) -> None:
     """Samples in the data's own units."""
-    from urbild.report.pictures import sample_grid
+    import pandas as pd
+
+    from urbild.report import sample_grid
 
     restored = run.preparation.restore(x)
-    if out.suffix == ".png":
-        shared.write(out, sample_grid(restored, columns=columns))
-    elif run.preparation.spec.kind == "image":
-        _save(out, restored, ids, [])
-    elif out.suffix == ".csv":
-        shared.write(out, restored.to_csv(index=False))
-    else:
+    if isinstance(restored, pd.DataFrame):
         _save(out, restored.to_numpy(), ids, list(restored.columns))
+    elif out.suffix == ".png":
+        shared.write(out, sample_grid(restored, columns=columns))
+    else:
+        _save(out, restored, ids, [])
 
 
 def _save(out: Path, values: "NDArray[Any]", ids: list[str] | None, columns: list[str]) -> None:
-    import numpy as np
     import pandas as pd
 
     if out.suffix == ".csv":
@@ -153,12 +151,14 @@ def _save(out: Path, values: "NDArray[Any]", ids: list[str] | None, columns: lis
             frame.insert(0, "id", ids)
         shared.write(out, frame.to_csv(index=False))
         return
+    import numpy as np
+
     stream = BytesIO()
     if out.suffix == ".npy":
         np.save(stream, values, allow_pickle=False)
     else:
-        named = {} if ids is None else {"ids": np.asarray(ids, dtype=np.str_)}
-        np.savez_compressed(stream, x=values, **named)
+        named = {"x": values} if ids is None else {"x": values, "ids": np.asarray(ids, dtype=np.str_)}
+        np.savez_compressed(stream, **named)  # type: ignore[arg-type]  # the stub takes allow_pickle for an array
     shared.write(out, stream.getvalue())
 
 
