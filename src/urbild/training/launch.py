@@ -4,13 +4,15 @@ import os
 import time
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
+import safetensors.torch
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
-from torch import Tensor
 
 from urbild.artifacts import restore
 from urbild.contract import Model, Source, Stage
@@ -21,6 +23,7 @@ from urbild.training.plan import BATCH, EPOCHS, Plan, pick_device, pick_precisio
 from urbild.training.players import Player
 from urbild.training.progress import Quiet, Reporter
 from urbild.training.progress import reporter as make_reporter
+from urbild.training.record import Row
 from urbild.training.state import CHECKPOINT
 
 TRIAL_STEPS, WARM_STEPS = 6, 2
@@ -172,17 +175,28 @@ def _spawn(job: Job, device: torch.device, epochs: float) -> Outcome:
     quiet = isinstance(job.reporter, Quiet)
     fabric = _fabric(job.plan, device, strategy="ddp_spawn")
     threads = max(1, torch.get_num_threads() // job.plan.devices)
-    process: Any = _process
-    outcome, tensors = fabric.launch(process, replace(job, reporter=Quiet()), epochs, quiet, threads)
+    process: Any = partial(_process, replace(job, reporter=Quiet()), epochs, quiet, threads)
+    try:
+        protocol, rows, packed = fabric.launch(process)
+    except PicklingError as error:
+        msg = f"devices={job.plan.devices} sends the model and the data to new processes, and they cannot be sent "
+        msg += f"({error}); define them at the top of a module."
+        raise OptionError(msg) from None
     place(job.model, device)
-    restore(job.model, tensors)
+    restore(job.model, safetensors.torch.load(packed))
     job.model.eval()
-    finished: Outcome = outcome
-    return finished
+    return Outcome(protocol, [Row(*row) for row in rows])
 
 
-def _process(fabric: Fabric, job: Job, epochs: float, quiet: bool, threads: int) -> tuple[Outcome, dict[str, Tensor]]:
+def _process(
+    job: Job, epochs: float, quiet: bool, threads: int, fabric: Fabric
+) -> tuple[dict[str, Any], list[tuple[Any, ...]], bytes]:
     torch.set_num_threads(threads)
     reporter = Quiet() if quiet or not fabric.is_global_zero else make_reporter("auto")
-    outcome = _work(fabric, replace(job, reporter=reporter), epochs)
-    return outcome, {name: value.cpu() for name, value in job.model.state_dict().items()}
+    # the weights arrive in memory that the processes share, and each must move its own
+    job = replace(job, reporter=reporter, model=deepcopy(job.model))
+    outcome = _work(fabric, job, epochs)
+    rows = [tuple(row) for row in outcome.rows]
+    # bytes, since a tensor sent from a process is lost when the process ends before it is received
+    tensors = {name: value.cpu().contiguous() for name, value in job.model.state_dict().items()}
+    return outcome.protocol, rows, safetensors.torch.save(tensors)

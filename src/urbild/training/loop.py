@@ -267,7 +267,6 @@ class Loop:
                 with player.alone():
                     for _ in range(player.turn.repeat):
                         self._move(player, batch, meter)
-                player.agree()
         if stage.average is not None:
             ours = {name: p for player in self._players for name, p in player.own.items()}
             kept = [self._state.average[name] for name in ours]
@@ -284,6 +283,7 @@ class Loop:
             loss = losses["loss"] if len(pieces) == 1 else losses["loss"] * share
             player.backward(loss, last=number == len(pieces) - 1)
         player.step(self._plan.clip, batch.progress)
+        player.agree()
 
     def _check(self, stage: Stage, record: Record) -> bool:
         """Looks at the validation normals; says whether patience is over."""
