@@ -18,6 +18,7 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
+_SEEN = 2_000_000  # values that a colour scale is chosen from: bounded, however many maps there are
 _SMALL = 96
 """Longest side up to which a picture is kept exactly (PNG) and shown with hard pixel edges."""
 
@@ -26,8 +27,9 @@ def to_pixels(image: NDArray[Any]) -> Pixels:
     """An image as 8-bit RGB.
 
     Args:
-        image: [H, W] or [H, W, C]; uint8, uint16, bool, or float in [0, 1]. One channel is grey; of more than three
-            the first three are shown, of two the first.
+        image: [H, W] or [H, W, C]; uint8, bool, or float in [0, 1]; 16-bit values and other floats are stretched from
+            their smallest to their largest. One channel is grey; of more than three the first three are shown, of two
+            the first.
 
     Returns:
         [H, W, 3].
@@ -35,10 +37,11 @@ def to_pixels(image: NDArray[Any]) -> Pixels:
     if image.ndim == 2:
         image = image[..., None]
     image = image[..., :3] if image.shape[-1] >= 3 else image[..., :1]
-    if image.dtype == np.uint16:
-        image = image / np.float32(65535)
     if image.dtype != np.uint8:
-        image = _eight_bit(np.nan_to_num(image.astype(np.float32)))
+        values = np.nan_to_num(image.astype(np.float32))
+        low, high = float(values.min()), float(values.max())
+        is_unit = low >= 0 and high <= 1
+        image = _eight_bit(values if is_unit else (values - low) / max(high - low, 1e-12))
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
@@ -98,7 +101,8 @@ def heat_scale(maps: Sequence[NDArray[Any]]) -> tuple[float, float]:
     """Ends of the colour scale that all `maps` share: their upper quartile, and nearly their largest value."""
     if not maps:
         return 0.0, 1.0
-    values = np.concatenate([heat.ravel()[:: max(1, heat.size // 20_000)] for heat in maps])
+    most = max(100, _SEEN // len(maps))
+    values = np.concatenate([heat.ravel()[:: max(1, heat.size // most)] for heat in maps])
     values = values[np.isfinite(values)]
     low, high = (float(v) for v in np.quantile(values, [0.75, 0.998])) if len(values) else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1.0)

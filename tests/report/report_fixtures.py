@@ -77,7 +77,7 @@ def interval(value: float) -> Interval:
     return Interval(value, max(0.0, value - 0.03), min(1.0, value + 0.02))
 
 
-def evaluation(found: Judged, *, name: str = "test/{}/{:03d}.png", gallery: int = 8) -> Evaluation:
+def evaluation(found: Judged, *, name: str = ".png", gallery: int = 8) -> Evaluation:
     """An evaluation with everything in it, as `urbild.evaluation` writes one."""
     scores = np.sort(found.calibration)
     alpha = 0.05
@@ -90,7 +90,7 @@ def evaluation(found: Judged, *, name: str = "test/{}/{:03d}.png", gallery: int 
 
     error = np.abs(found.samples - found.versions).mean(-1)
     order = np.argsort(-found.score)
-    ids = tuple(name.format("odd" if bad else "good", row) for row, bad in enumerate(found.abnormal))
+    ids = tuple(f"test/{'odd' if bad else 'good'}/{row:03d}{name}" for row, bad in enumerate(found.abnormal))
     examples = [
         Example(
             id=ids[row],
