@@ -67,9 +67,9 @@ def test_an_interrupted_run_reaches_the_same_bits(kind, step, stage, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_a_checkpoint_and_ends_the_run(number, tmp_path):
-    plan = Plan(steps=4000, batch=8)
+    plan = Plan(steps=1500, batch=8)
     model = build(TwoPlayers)
-    killer = threading.Thread(target=lambda: (time.sleep(0.5), os.kill(os.getpid(), number)))
+    killer = threading.Thread(target=lambda: (time.sleep(0.3), os.kill(os.getpid(), number)))
     killer.start()
     with pytest.raises(KeyboardInterrupt, match="interrupted at step"):
         fit(model, rows(), plan, directory=tmp_path)

@@ -165,8 +165,7 @@ class _Trial(Loop):
                 begun = time.monotonic()
             self._state.position.step = number
             for player in self._players:
-                with player.alone():
-                    self._move(player, self._to_device(batch).at(number, 0.0), meter)
+                self._move(player, self._to_device(batch).at(number, 0.0), meter)
         return (time.monotonic() - begun) / TRIAL_STEPS
 
 

@@ -264,9 +264,8 @@ class Loop:
         meter.begin()
         for player in self._players:
             if player.turn.due(step):
-                with player.alone():
-                    for _ in range(player.turn.repeat):
-                        self._move(player, batch, meter)
+                for _ in range(player.turn.repeat):
+                    self._move(player, batch, meter)
         if stage.average is not None:
             ours = {name: p for player in self._players for name, p in player.own.items()}
             kept = [self._state.average[name] for name in ours]
@@ -275,14 +274,15 @@ class Loop:
 
     def _move(self, player: Player, batch: Batch, meter: Meter) -> None:
         pieces = list(_pieces(batch, self._plan.accumulate))
-        player.forget()
-        for number, piece in enumerate(pieces):
-            share = len(piece) / len(batch)
-            losses = player.losses(piece)
-            meter.add(player.turn.name, losses, self._state.position.step, share)
-            loss = losses["loss"] if len(pieces) == 1 else losses["loss"] * share
-            player.backward(loss, last=number == len(pieces) - 1)
-        player.step(self._plan.clip, batch.progress)
+        with player.alone():
+            player.forget()
+            for number, piece in enumerate(pieces):
+                share = len(piece) / len(batch)
+                losses = player.losses(piece)
+                meter.add(player.turn.name, losses, self._state.position.step, share)
+                loss = losses["loss"] if len(pieces) == 1 else losses["loss"] * share
+                player.backward(loss, last=number == len(pieces) - 1)
+            player.step(self._plan.clip, batch.progress)
         player.agree()
 
     def _check(self, stage: Stage, record: Record) -> bool:
