@@ -49,10 +49,13 @@ def test_alpha_exactly_at_the_smallest_p_value() -> None:
 
 def test_few_scores_warn_and_none_are_refused() -> None:
     with pytest.warns(CalibrationWarning, match="fewer than 20"):
-        Calibration.fit(np.arange(19)).check_size()
+        Calibration.fit(np.arange(19)).check_size(0.1)
+    with pytest.warns(CalibrationWarning, match="flags nothing") as seen:
+        Calibration.fit(np.arange(18)).check_size(0.05)
+    assert len(seen) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Calibration.fit(np.arange(20)).check_size()
+        Calibration.fit(np.arange(20)).check_size(0.05)
     with pytest.raises(DataError, match="no normal samples"):
         Calibration.fit([])
 

@@ -121,22 +121,26 @@ class Calibration:
             OptionError: alpha is not between 0 and 1.
         """
         if not self._allowed(alpha):
-            unit = "groups" if self.grouped else "samples"
+            wanted = int(np.ceil(1 / alpha)) - 1
             msg = (
-                f"alpha = {alpha:g} flags nothing: with {self.n} calibration {unit} the smallest reachable alpha is "
-                f"{self.smallest_alpha:.4g}; recalibrate on at least {int(np.ceil(1 / alpha)) - 1} normal {unit}."
+                f"alpha = {alpha:g} flags nothing: with {self.n} calibration {self._units} the smallest reachable "
+                f"alpha is {self.smallest_alpha:.4g}; recalibrate on at least {wanted} normal {self._units}."
             )
-            warn(msg, CalibrationWarning, stacklevel=3)
+            warn(msg, CalibrationWarning, stacklevel=4)
 
-    def check_size(self) -> None:
-        """Warns where there are few calibration scores."""
-        if self.n < ENOUGH:
-            unit = "groups" if self.grouped else "samples"
+    def check_size(self, alpha: float) -> None:
+        """Warns, once, where there are few calibration scores or `alpha` cannot be reached.
+
+        Raises:
+            OptionError: alpha is not between 0 and 1.
+        """
+        self.check(alpha)
+        if self.n < ENOUGH and self._allowed(alpha):
             msg = (
-                f"calibrated on {self.n} normal {unit}, fewer than {ENOUGH}: the smallest reachable alpha is "
-                f"{self.smallest_alpha:.4g}; give more normal {unit}."
+                f"calibrated on {self.n} normal {self._units}, fewer than {ENOUGH}: the smallest reachable alpha is "
+                f"{self.smallest_alpha:.4g}; give more normal {self._units}."
             )
-            warn(msg, CalibrationWarning, stacklevel=3)
+            warn(msg, CalibrationWarning, stacklevel=4)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data, to the last bit."""
@@ -146,6 +150,10 @@ class Calibration:
     def from_json(cls, data: dict[str, Any]) -> "Calibration":
         """What `to_json` gave."""
         return cls(np.sort(np.asarray(data["scores"], dtype=np.float64)), grouped=bool(data["grouped"]))
+
+    @property
+    def _units(self) -> str:
+        return "groups" if self.grouped else "samples"
 
     def _allowed(self, alpha: float) -> int:
         """The largest k with k / (n + 1) <= alpha, as p-values are compared, not as alpha (n + 1) is rounded."""

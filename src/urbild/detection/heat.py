@@ -8,13 +8,17 @@ model's input (2 px at 64 x 64): single noisy sites say little, a defect spans s
 - "max": maximum of the heat map;
 - "top": mean of the highest 1 % of the heat map;
 - "auto": "model" for vectors, for images up to 40 px a side, and for systems whose score does not follow their map
-  (its correlation with the map's mean over training samples is below 0.9); "max" otherwise, since on larger images a
-  small defect drowns in a mean.
+  (its rank correlation with the map's mean is below 0.9 on normals that do not calibrate); "max" otherwise, since on
+  larger images a small defect drowns in a mean.
+
+Where images are tiled, "model" is the largest score of a window.
 """
 
 import math
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
+from scipy.stats import rankdata
 from torch import Tensor
 
 from urbild.contract import Anomaly, DataSpec
@@ -41,8 +45,14 @@ def check_reduction(reduction: str) -> None:
         raise OptionError(msg)
 
 
-def choose(reduction: Reduction, spec: DataSpec, seen: Anomaly) -> Reduction:
-    """What "auto" means for a model, from the anomaly of some training samples; others are returned as they are.
+def choose(reduction: Reduction, spec: DataSpec, seen: Anomaly, *, tiled: bool = False) -> Reduction:
+    """What "auto" means for a model; other reductions are returned as they are.
+
+    Args:
+        reduction: wanted.
+        spec: of the model's input.
+        seen: of some normal samples.
+        tiled: whether images are scored by windows; then small windows do not speak for "model".
 
     Raises:
         NotScoringError: a reduction of the map is asked of a system that gives no map.
@@ -52,14 +62,18 @@ def choose(reduction: Reduction, spec: DataSpec, seen: Anomaly) -> Reduction:
             msg = f"reduction {reduction!r} needs an anomaly map, which this system does not give; use 'model'."
             raise NotScoringError(msg)
         return reduction
-    if seen.map is None or spec.kind != "image" or max(spec.sites) <= SMALL:
+    small = not tiled and spec.kind == "image" and max(spec.sites) <= SMALL
+    if seen.map is None or spec.kind != "image" or small:
         return "model"
-    return "max" if _follows(seen.score.double(), seen.map.double().flatten(1).mean(1)) else "model"
+    return "max" if _agreement(seen.score, seen.map.flatten(1).mean(1)) >= FOLLOWS else "model"
 
 
-def _follows(score: Tensor, mean: Tensor) -> bool:
-    score, mean = score - score.mean(), mean - mean.mean()
-    return bool((score @ mean) >= FOLLOWS * score.norm() * mean.norm())
+def _agreement(score: Tensor, mean: Tensor) -> float:
+    """Spearman's rank correlation of two [N]; 0 where one of them is constant."""
+    one, other = (rankdata(values.double().cpu().numpy()) for values in (score, mean))
+    if one.std() == 0 or other.std() == 0:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
 
 
 def smooth(maps: Tensor, spec: DataSpec) -> Tensor:
