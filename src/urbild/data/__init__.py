@@ -1,6 +1,7 @@
 """Data: raw records of whatever a user gives, what is decided on the training rows, and prepared samples."""
 
 from urbild.data.arrays import ArrayRecords
+from urbild.data.checks import verify
 from urbild.data.folders import ImageFiles
 from urbild.data.preparation import Preparation
 from urbild.data.reading import as_records
@@ -19,4 +20,5 @@ __all__ = [
     "TableRecords",
     "as_records",
     "split",
+    "verify",
 ]
