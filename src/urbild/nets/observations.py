@@ -118,7 +118,7 @@ class _BernoulliHead(Head):
 
 
 class _GaussianHead(Head):
-    """The mean is squashed into [0, 1] for images and free for the rest."""
+    """The output is the mean: not squashed, for a sigmoid that saturates at black learns nothing more."""
 
     log_scale: Tensor
 
@@ -128,11 +128,11 @@ class _GaussianHead(Head):
         _add_scale(self, spec, scale, start=0.1 if self.bounded else 1.0)
 
     def mean(self, output: Tensor) -> Tensor:
-        return torch.sigmoid(output.float()) if self.bounded else output.float()
+        return output.float().clamp(0, 1) if self.bounded else output.float()
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         log_scale = self.log_scale.clamp(min=LOWEST_LOG_SCALE)
-        return likelihoods.gaussian(x, self.mean(output), log_scale)
+        return likelihoods.gaussian(x, output.float(), log_scale)
 
 
 class _DiscretisedHead(Head):
@@ -146,13 +146,13 @@ class _DiscretisedHead(Head):
         _add_scale(self, spec, scale, start=0.1)
 
     def mean(self, output: Tensor) -> Tensor:
-        return torch.sigmoid(output.float())
+        return output.float().clamp(0, 1)
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         log_scale = self.log_scale.clamp(min=LOWEST_LOG_SCALE)
         if self.noise == "logistic":
-            return likelihoods.discretised_logistic(x, self.mean(output), log_scale, levels=self.levels)
-        return likelihoods.discretised_gaussian(x, self.mean(output), log_scale, levels=self.levels)
+            return likelihoods.discretised_logistic(x, output.float(), log_scale, levels=self.levels)
+        return likelihoods.discretised_gaussian(x, output.float(), log_scale, levels=self.levels)
 
 
 LOWEST_LOG_SCALE = -7.0  # about 1/1000: a scale that goes to 0 on constant columns would make the density infinite

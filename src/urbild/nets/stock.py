@@ -128,24 +128,20 @@ class ImageEncoder(nn.Module):
 
 
 class ImageDecoder(nn.Module):
-    """A linear layer and upsampling: [N, code] to [N, C, H, W], with a last convolution at full size."""
+    """A linear layer and upsampling, each step of which halves the channels: [N, code] to [N, C, H, W]."""
 
     def __init__(
         self, spec: DataSpec, code: int, *, width: int, normalisation: Normalisation, upsampling: Upsampling
     ) -> None:
         super().__init__()
         sizes = pyramid(image_size(spec))
-        channels = [*reversed(_channels(width, len(sizes) - 1)), width]  # one entry for each size, smallest first
+        channels = [spec.channels, *_channels(width, len(sizes) - 1)][::-1]  # one entry for each size, smallest first
         self.start = (channels[0], *sizes[-1])
         self.code = nn.Linear(code, channels[0] * sizes[-1][0] * sizes[-1][1])
-        blocks: list[nn.Module] = [nn.ReLU()]
+        blocks: list[nn.Module] = []
         for large, before, after in zip(reversed(sizes[:-1]), channels, channels[1:], strict=False):
-            blocks += [
-                Upsample(before, after, large, upsampling=upsampling),
-                normalise(normalisation, after),
-                nn.ReLU(),
-            ]
-        blocks.append(nn.Conv2d(channels[-1], spec.channels, 3, padding=1))
+            between = [normalise(normalisation, before), nn.ReLU()]
+            blocks += [*between, Upsample(before, after, large, upsampling=upsampling)]
         self.convolutions = nn.Sequential(*blocks)
 
     def forward(self, z: Tensor) -> Tensor:

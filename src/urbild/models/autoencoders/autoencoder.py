@@ -38,6 +38,7 @@ from urbild.contract import (
 from urbild.nets import stock
 from urbild.nets.layers import Normalisation, Upsampling
 from urbild.ops.distances import mean_squared_error, site_error, squared_error
+from urbild.ops.likelihoods import bernoulli
 from urbild.ops.schedules import warm_cosine
 
 
@@ -69,7 +70,9 @@ class Autoencoder(Model, Encodes, Decodes, Reconstructs, Scores):
 
     def loss(self, batch: Batch) -> Losses:
         """The squared error of a sample, summed over its entries."""
-        return {"loss": squared_error(batch.x, self.reconstruct(batch.x)).mean()}
+        output = self.decoder(self.encoder(batch.x)).float()
+        error = -bernoulli(batch.x, output) if self.spec.kind == "image" else squared_error(batch.x, output)
+        return {"loss": error.mean()}
 
     def encode(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
         code: Tensor = self.encoder(x)
