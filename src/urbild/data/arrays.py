@@ -102,7 +102,9 @@ def from_array(
         msg = f"{origin} holds values of type {values.dtype}, not real numbers."
         raise DataError(msg)
     if values.ndim not in (2, 3, 4):
-        msg = f"{origin} has shape {values.shape}; wanted rows [N, D] or images [N, H, W], [N, H, W, C] or [N, C, H, W]."
+        msg = (
+            f"{origin} has shape {values.shape}; wanted rows [N, D] or images [N, H, W], [N, H, W, C] or [N, C, H, W]."
+        )
         raise ShapeError(msg)
     if 0 in values.shape:
         msg = f"{origin} has shape {values.shape}, which holds no sample; give at least two."

@@ -81,7 +81,9 @@ def _bad(records: Records, faults: dict[int, str], *, skip_bad: bool) -> str:
         return f"{first}; {remedy}."
     names = [records.ids[row] for row in faults]
     others = ", ".join(names[1:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    return f"{len(faults)} of {len(records)} images of {records.origin} cannot be used: {first}; also {others}; {remedy}."
+    return (
+        f"{len(faults)} of {len(records)} images of {records.origin} cannot be used: {first}; also {others}; {remedy}."
+    )
 
 
 def _all_alike(records: Records) -> bool:

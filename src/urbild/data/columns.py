@@ -153,5 +153,3 @@ def _apply(column: Column, values: np.ndarray, origin: str) -> np.ndarray:
         msg = f"column {column.name!r} of {origin} holds words such as {values[0]!r}, but held numbers in training."
         raise DataError(msg)
     return np.asarray((values - column.mean) / column.scale, dtype=np.float32)[:, None]
-
-

@@ -128,7 +128,9 @@ def from_files(paths: Sequence[Path], reading: Reading, *, origin: str) -> Image
     """
     for path in paths:
         if not path.is_file():
-            found = nearest(path.name, os.listdir(path.parent)) if path.parent.is_dir() else "its folder is missing, too."
+            found = (
+                nearest(path.name, os.listdir(path.parent)) if path.parent.is_dir() else "its folder is missing, too."
+            )
             msg = f"{path} does not exist; {found}"
             raise DataError(msg)
         if path.suffix.lower() not in SUFFIXES:

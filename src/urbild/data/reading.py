@@ -11,9 +11,10 @@ import torch
 from urbild.data.arrays import from_array, from_array_file
 from urbild.data.folders import from_files, from_folder
 from urbild.data.images import SUFFIXES
+from urbild.data.known import read_known
 from urbild.data.records import Reading, Records
 from urbild.data.tables import from_frame, from_table_file
-from urbild.errors import DataError, nearest
+from urbild.errors import DataError
 
 TABLES = frozenset({".csv", ".tsv", ".parquet"})
 ARRAYS = frozenset({".npy", ".npz"})
@@ -74,5 +75,4 @@ def _from_path(name: str, y: Any, groups: Any, reading: Reading) -> Records:
         known = " ".join(sorted(TABLES | ARRAYS | SUFFIXES))
         msg = f"{name} is of no known type; known suffixes: {known}."
         raise DataError(msg)
-    msg = f"{name!r} is neither a path that exists nor a known data set; {nearest(name, ['digits'])}"
-    raise DataError(msg)
+    return read_known(name, reading)

@@ -157,7 +157,9 @@ class Records(ABC):
             return None
         unlabelled = np.flatnonzero(self.labels == UNLABELLED)
         if len(unlabelled):
-            msg = f"{len(unlabelled)} of {len(self)} samples have no label, the first is {self.ids[int(unlabelled[0])]}."
+            msg = (
+                f"{len(unlabelled)} of {len(self)} samples have no label, the first is {self.ids[int(unlabelled[0])]}."
+            )
             raise DataError(msg)
         return ~np.isin(self.labels, self._normal(normal))
 
@@ -215,7 +217,9 @@ def name_labels(values: "Sequence[object] | np.ndarray", count: int, what: str) 
     if given.ndim == 2 and given.shape[1] == 1:
         given = given[:, 0]
     if given.shape != (count,):
-        msg = f"{what} has {given.shape[0] if given.ndim else 'a single'} labels for {count} samples; give one a sample."
+        msg = (
+            f"{what} has {given.shape[0] if given.ndim else 'a single'} labels for {count} samples; give one a sample."
+        )
         raise DataError(msg)
     if given.dtype.kind == "f":
         missing = np.isnan(given)

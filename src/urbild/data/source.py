@@ -90,6 +90,8 @@ class ImageSource(Source):
         return at // self._crops if self._crops else at
 
     def _missing(self, at: np.ndarray) -> list[int]:
+        if self._shelf.full:
+            return []
         return [image for image in np.unique(self._images(at)).tolist() if image not in self._shelf]
 
     def _encoded(self, image: int) -> Encoded:
