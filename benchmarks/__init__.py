@@ -1,0 +1,1 @@
+"""What was measured, and how: `reproduce` holds claims, `peers` runs side by side, `results` keeps the figures."""
