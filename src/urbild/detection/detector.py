@@ -1,6 +1,6 @@
 """The detector: a system of the catalogue, trained on normal samples and calibrated, as a scikit-learn estimator."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from inspect import Parameter
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,7 @@ from urbild.detection.calibration import Calibration
 from urbild.detection.fitting import fit_detector, refuse_unless_scoring, resolve
 from urbild.detection.heat import Reduction
 from urbild.detection.inputs import UnknownOptionError, open_door
-from urbild.detection.scorer import Floats, HeatMap, Scorer
+from urbild.detection.scorer import Block, Floats, HeatMap, Scorer
 from urbild.detection.scoring import Scoring, collect
 from urbild.errors import NotScoringError, OutputError, nearest
 from urbild.training import Precision, reporter
@@ -32,8 +32,8 @@ Ints: TypeAlias = NDArray[np.int64]
 
 EXPECTED_FAILED_CHECKS: Mapping[str, str] = MappingProxyType(
     {
-        "check_no_attributes_set_in_init": "options of the system have names that the signature cannot list, so they are "
-        "kept in one more attribute, `options`; get_params, set_params and clone treat them as parameters",
+        "check_no_attributes_set_in_init": "the signature cannot list a system's options, so they are kept in one "
+        "attribute more, `options`; get_params, set_params and clone treat them as parameters",
         "check_methods_subset_invariance": "scores are fp32, and a matrix product rounds differently in batches of "
         "another size: scores agree to 1e-5 of their size, not to the 1e-7 that the check wants",
     }
@@ -222,6 +222,10 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         if self.calibration_ is not None:
             self.calibration_.check(self.alpha)
         return collect(self._scorer(), records, self.calibration_, self.alpha, maps=maps)
+
+    def blocks(self, X: Any, *, maps: bool = False) -> Iterator[Block]:
+        """Raw scores (larger is stranger), maps and contributions, some samples at a time."""
+        return self._scorer().blocks(self._records(X), maps=maps)
 
     def heatmaps(self, X: Any) -> list[HeatMap]:
         """A heat map [H, W] for each image, at the image's size; larger is stranger.

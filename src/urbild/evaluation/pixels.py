@@ -75,6 +75,11 @@ class Pixels:
         bins = np.flatnonzero(coarse[:2].any(0))
         self._images.append(_Image(bins, coarse[:, bins], regions))
 
+    @property
+    def images(self) -> int:
+        """Number of images counted."""
+        return len(self._images)
+
     def metrics(self, *, seed: int = 0, resamples: int = 1000) -> dict[str, Interval]:
         """Both metrics with 95 % intervals.
 
