@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -62,6 +62,19 @@ class Console:
         with rich.capture() as capture:
             rich.print(table)
         self.result(capture.get().rstrip("\n"))
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar in a terminal, which goes away in the end; nothing elsewhere. Yields what moves it on."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        from rich.console import Console as Rich
+        from rich.progress import Progress
+
+        with Progress(console=Rich(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda count: bar.advance(task, count)
 
     def object(self, result: Mapping[str, Any]) -> None:
         """Writes the JSON object that `json` promises."""

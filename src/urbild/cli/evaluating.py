@@ -18,13 +18,16 @@ WORDS = {
     "f1_max": "largest F1",
     "fpr95": "false alarms where 95 % are found",
     "pixel_auroc": "AUROC of pixels",
-    "pro": "PRO, regions found at up to 30 % false alarms",
+    "pro": "PRO (overlap of defects, false alarms up to 30 %)",
+    "false_alarm_rate": "false alarms at alpha",
+    "hit_rate": "found at alpha",
+    "reconstruction_error": "reconstruction error of normal samples",
 }
 
 
 def evaluate(arguments: Arguments, console: Console) -> Result:
     """Measures a run on data, keeps the result in the run's directory and shows it."""
-    found = _evaluated(arguments)
+    found = _evaluated(arguments, console)
     _show(found, console)
     place = shlex.quote(arguments["dir"])
     console.note(f"kept in {arguments['dir']}; `urbild report {place}` makes a page of it.")
@@ -36,27 +39,25 @@ def report(arguments: Arguments, console: Console) -> Result:
     from urbild.report import build
 
     if arguments["path"] is not None:
-        _show(_evaluated(arguments), console)
+        _show(_evaluated(arguments, console), console)
     out = None if arguments["out"] is None else Path(arguments["out"])
     page = build(Path(arguments["dir"]), out)
     console.result(str(page) if console.quiet else f"report: {page}")
     return {"directory": arguments["dir"], "report": str(page)}
 
 
-def _evaluated(arguments: Arguments) -> "Evaluation":
-    from urbild.data import as_records, verify
+def _evaluated(arguments: Arguments, console: Console) -> "Evaluation":
+    from urbild import runs
+    from urbild.contract import Scores
     from urbild.detection import Detector
     from urbild.evaluation import evaluate as measure
 
-    subject = Detector.load(arguments["dir"])
-    if arguments["alpha"] is not None:
-        shared.positive(arguments, "alpha")
-        subject.alpha = arguments["alpha"]
-    reading = shared.reading(arguments, arguments["part"])
-    records = as_records(arguments["path"], reading=reading)
-    if arguments["skip_bad"]:
-        records = verify(records, skip_bad=True)
-    found = measure(subject, records, normal=reading.normal, seed=arguments["seed"])
+    run = runs.load(arguments["dir"], device=arguments["device"])
+    detector = Detector.from_run(run) if isinstance(run.model, Scores) else None
+    if detector is not None and arguments["alpha"] is not None:
+        detector.alpha = arguments["alpha"]
+    records = shared.given(arguments, console)
+    found = measure(detector or run, records, part=arguments["part"], seed=arguments["seed"])
     found.save(Path(arguments["dir"]))
     return found
 

@@ -14,7 +14,7 @@ from urbild.errors import NotScoringError, OptionError
 
 if TYPE_CHECKING:
     from urbild.data import Records
-    from urbild.detection import Calibration, Detector
+    from urbild.detection import Detector
 
 
 def fit(arguments: Arguments, console: Console) -> Result:
@@ -32,7 +32,6 @@ def fit(arguments: Arguments, console: Console) -> Result:
         raise NotScoringError(msg)
     records = _records(arguments, console, only_normal=True)
     with run_directory(arguments, f"fit-{entry.name}", "fit") as directory:
-        console.note(f"run: {directory}")
         detector = _fitted(arguments, records, directory, console)
     return _after_fit(arguments, records, directory, detector, console)
 
@@ -58,9 +57,9 @@ def _fitted(arguments: Arguments, records: "Records", directory: Path, console: 
 def _after_fit(
     arguments: Arguments, records: "Records", directory: Path, detector: "Detector", console: Console
 ) -> Result:
-    _tell(detector.calibration_, arguments["alpha"], console, "held-out normal samples")
+    _tell(detector, arguments["alpha"], console, "held-out normal samples")
     place = shlex.quote(str(directory))
-    console.note("\nNext:")
+    console.note(f"run: {directory}\n\nNext:")
     console.note(f"  urbild score {place} NEW_SAMPLES --heatmaps maps --out scores.csv")
     console.note(f"  urbild evaluate {place} LABELLED_SAMPLES")
     console.note(f"  urbild report {place}")
@@ -71,7 +70,7 @@ def _after_fit(
         "model": arguments["model"],
         "samples": len(records),
         "skipped": list(records.skipped),
-        **_calibrated(detector.calibration_, arguments["alpha"]),
+        **_calibrated(detector, arguments["alpha"]),
     }
 
 
@@ -82,12 +81,12 @@ def train(arguments: Arguments, console: Console) -> Result:
 
     _sane(arguments)
     records = _records(arguments, console, only_normal=arguments["normal"] is not None)
-    keys = ["normalise", "patch", "patches_per_image", "steps", "seconds", "epochs", "batch", "seed", "precision"]
+    keys = ["normalise", "patch", "steps", "seconds", "epochs", "batch", "seed", "precision"]
     keys += ["clip", "accumulate", "patience", "device", "tensorboard"]
     options = {key: arguments[key] for key in keys} | {"size": shared.size(arguments["size"])}
+    options |= {"patches_per_image": arguments["patches_per_image"]} if arguments["patch"] else {}
     name = arguments["name"]
     with run_directory(arguments, f"train-{name}", "train") as directory:
-        console.note(f"run: {directory}")
         options |= arguments.options
         runs.train_run(
             name,
@@ -104,7 +103,7 @@ def _after_training(name: str, records: "Records", directory: Path, console: Con
     from urbild import catalogue
 
     entry, place = catalogue.card(name), shlex.quote(str(directory))
-    console.note("\nNext:")
+    console.note(f"run: {directory}\n\nNext:")
     if "sample" in entry.verbs:
         console.note(f"  urbild sample {place} --out samples.png")
     if "reconstruct" in entry.verbs:
@@ -122,16 +121,18 @@ def recalibrate(arguments: Arguments, console: Console) -> Result:
     from urbild.detection import Detector
 
     shared.between(arguments, "alpha")
-    detector = Detector.load(arguments["dir"])
+    detector = Detector.load(arguments["dir"], device=arguments["device"])
     records = _records(arguments, console, only_normal=True)
     detector.alpha = arguments["alpha"]
     detector.recalibrate(records)
     detector.save(arguments["dir"])
-    _tell(detector.calibration_, arguments["alpha"], console, "normal samples")
-    return {"directory": arguments["dir"], **_calibrated(detector.calibration_, arguments["alpha"])}
+    _tell(detector, arguments["alpha"], console, "normal samples")
+    return {"directory": arguments["dir"], **_calibrated(detector, arguments["alpha"])}
 
 
-def _tell(calibration: "Calibration", alpha: float, console: Console, what: str) -> None:
+def _tell(detector: "Detector", alpha: float, console: Console, what: str) -> None:
+    calibration = detector.calibration_
+    assert calibration is not None  # the caller has just made it
     what = f"groups of {what}" if calibration.grouped else what
     console.note(f"calibrated on {calibration.n} {what}; smallest reachable alpha {number(calibration.smallest_alpha)}")
     threshold = calibration.threshold(alpha)
@@ -139,7 +140,9 @@ def _tell(calibration: "Calibration", alpha: float, console: Console, what: str)
     console.note(f"anomalous at alpha {alpha:g}: {rule}")
 
 
-def _calibrated(calibration: "Calibration", alpha: float) -> dict[str, Any]:
+def _calibrated(detector: "Detector", alpha: float) -> dict[str, Any]:
+    calibration = detector.calibration_
+    assert calibration is not None  # the caller has just made it
     return {
         "calibration_samples": calibration.n,
         "smallest_alpha": calibration.smallest_alpha,
@@ -154,8 +157,7 @@ def _records(arguments: Arguments, console: Console, *, only_normal: bool) -> "R
 
     records = as_records(arguments["path"], reading=shared.reading(arguments, "train"))
     records = verify(records, skip_bad=arguments["skip_bad"])
-    if records.skipped:
-        console.warn(f"{len(records.skipped)} unreadable files are left out: {shared.few(records.skipped)}")
+    shared.tell_skipped(records, console)
     return shared.normals(records, console) if only_normal else records
 
 

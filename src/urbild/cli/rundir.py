@@ -8,6 +8,7 @@ from pathlib import Path
 
 from urbild.cli.command import Arguments
 from urbild.cli.console import StoppedError
+from urbild.errors import OptionError
 
 ROOT = Path("urbild-runs")
 
@@ -15,13 +16,16 @@ ROOT = Path("urbild-runs")
 @contextmanager
 def run_directory(arguments: Arguments, stem: str, command: str) -> Iterator[Path]:
     """A directory to train into. Whatever ends the run early leaves a run that can be resumed, or nothing."""
-    from urbild.artifacts import fresh_directory
+    from urbild.artifacts import MANIFEST, fresh_directory
     from urbild.training import CHECKPOINT
 
     resume = arguments["resume"]
     wanted = None if arguments["out"] is None else Path(arguments["out"])
     made = _first_missing(wanted or ROOT)
     directory = fresh_directory(wanted, resume=resume, root=ROOT, stem=stem)
+    if resume and (directory / MANIFEST).exists():
+        msg = f"the run in {directory} is finished, there is nothing to resume; give another --out to train anew."
+        raise OptionError(msg)
     try:
         yield directory
     except BaseException as error:

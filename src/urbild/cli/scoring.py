@@ -1,19 +1,25 @@
 """`score`: how strange samples are, as a table for machines and a summary for people."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from urbild.cli import shared
 from urbild.cli.command import Arguments, Command, Group, Option, Result
 from urbild.cli.console import Console, number, table
+from urbild.errors import NotScoringError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from urbild.data import Records
-    from urbild.detection import Detector, Scoring
+    from urbild.detection import Block, Detector
+    from urbild.detection.scorer import HeatMap
 
 STRANGEST = 5
+PIXELS = 1 << 24  # of the heat maps that set the scale of colours
 TOP_COLUMNS = 3
 SIGNS = "A score is raw, larger is stranger; a p-value is the share of normal samples that look at least as strange."
 UNCALIBRATED = "this run is not calibrated: scores are raw, without p-values and verdicts (see `urbild recalibrate`)."
@@ -21,53 +27,79 @@ UNCALIBRATED = "this run is not calibrated: scores are raw, without p-values and
 
 def score(arguments: Arguments, console: Console) -> Result:
     """Scores samples; writes a CSV, and heat maps where they are wanted."""
-    from urbild.data import as_records, verify
     from urbild.detection import Detector
 
-    detector = Detector.load(arguments["dir"])
+    detector = Detector.load(arguments["dir"], device=arguments["device"])
     if arguments["alpha"] is not None:
-        shared.positive(arguments, "alpha")
         detector.alpha = arguments["alpha"]
-    records = as_records(arguments["path"], reading=shared.reading(arguments, arguments["part"]))
-    if arguments["skip_bad"]:
-        records = verify(records, skip_bad=True)
-    wanted = arguments["heatmaps"] is not None
-    scoring = detector.scoring(records, maps=wanted)
-    frame = scores_frame(scoring)
+    records = shared.given(arguments, console)
+    frame = _scored(detector, records, arguments["heatmaps"], console)
     if arguments["out"]:
         shared.write(Path(arguments["out"]), frame.to_csv(index=False))
-    if wanted:
-        _write_maps(Path(arguments["heatmaps"]), scoring, records)
     return _summary(arguments, frame, records, detector, console)
 
 
-def scores_frame(scoring: "Scoring") -> "pd.DataFrame":
+def _scored(detector: "Detector", records: "Records", maps: str | None, console: Console) -> "pd.DataFrame":
+    """The scores of all samples; heat maps are written as they come, so that any number of them fits into memory."""
+    blocks = []
+    with console.progress("scoring", len(records)) as advance:
+        found = detector.blocks(records, maps=maps is not None)
+        for block in found if maps is None else _mapped(found, Path(maps), records):
+            blocks.append(replace(block, maps=None))
+            advance(len(block.rows))
+    return scores_frame(detector, records, blocks)
+
+
+def scores_frame(detector: "Detector", records: "Records", blocks: "Sequence[Block]") -> "pd.DataFrame":
     """The table that `--out` writes: id, score, p_value, verdict, and for tables the columns that contributed most."""
     import numpy as np
     import pandas as pd
 
-    empty = [None] * len(scoring.score)
-    frame = pd.DataFrame({"id": list(scoring.ids), "score": scoring.score})
-    frame["p_value"] = empty if scoring.p_value is None else scoring.p_value
-    verdict = None if scoring.anomalous is None else np.where(scoring.anomalous, "anomalous", "normal")
-    frame["verdict"] = empty if verdict is None else verdict
-    if scoring.contributions is not None:
-        columns = np.asarray(scoring.columns, dtype=object)
-        order = np.argsort(-scoring.contributions, axis=1)[:, :TOP_COLUMNS]
-        for place in range(order.shape[1]):
-            frame[f"because_{place + 1}"] = columns[order[:, place]]
+    score = np.concatenate([block.score for block in blocks])
+    frame = pd.DataFrame({"id": list(records.ids), "score": score, "p_value": None, "verdict": None})
+    if detector.calibration_ is not None:
+        detector.calibration_.check(detector.alpha)
+        p_value = detector.calibration_.p_value(score)
+        frame["p_value"], frame["verdict"] = p_value, np.where(p_value <= detector.alpha, "anomalous", "normal")
+    shares = [block.contributions for block in blocks if block.contributions is not None]
+    if shares:
+        columns = np.asarray(records.columns, dtype=object)
+        largest = np.argsort(-np.concatenate(shares), axis=1, kind="stable")[:, :TOP_COLUMNS]
+        for place in range(largest.shape[1]):
+            frame[f"because_{place + 1}"] = columns[largest[:, place]]
     return frame
 
 
-def _write_maps(directory: Path, scoring: "Scoring", records: "Records") -> None:
+def _mapped(blocks: "Iterator[Block]", directory: Path, records: "Records") -> "Iterator[Block]":
+    """Writes the heat maps of blocks, all on one scale of colours that the first of them set."""
     from urbild.report import heat_scale, save_heatmap
 
-    maps = scoring.maps or ()
-    scale = heat_scale(maps)
-    for row, heat in enumerate(maps):
-        target = directory / Path(scoring.ids[row]).with_suffix(".png")
-        shared.make(target.parent)
-        save_heatmap(target, records.read(row), heat, scale)
+    first: list[Block] = []
+    while sum(heat.size for block in first for heat in _maps(block, records)) < PIXELS:
+        block = next(blocks, None)
+        if block is None:
+            break
+        first.append(block)
+    scale = heat_scale([heat for block in first for heat in _maps(block, records)])
+    for block in chain(first, blocks):
+        for row, heat in zip(block.rows.tolist(), _maps(block, records), strict=True):
+            target = directory / Path(records.ids[row]).with_suffix(".png")
+            shared.make(target.parent)
+            save_heatmap(target, records.read(row), heat, scale)
+        yield block
+
+
+def _maps(block: "Block", records: "Records") -> "list[HeatMap]":
+    """The heat maps of a block.
+
+    Raises:
+        NotScoringError: there are none.
+    """
+    if block.maps is None:
+        reason = "the samples are no images" if records.kind == "vector" else "this system gives none"
+        msg = f"there are no heat maps to write: {reason}; leave --heatmaps out."
+        raise NotScoringError(msg)
+    return block.maps
 
 
 def _summary(
@@ -81,7 +113,7 @@ def _summary(
         shown.add_row(*(_cell(value) for value in row))
     if calibrated:
         rate = f"{flagged} of {len(frame)} samples are anomalous at alpha {detector.alpha:g}"
-        console.result(f"{rate} (calibrated on {detector.calibration_.n} normal samples).")
+        console.result(f"{rate}.")
     else:
         console.result(f"{len(frame)} samples scored.")
         console.warn(UNCALIBRATED)
@@ -91,14 +123,11 @@ def _summary(
         console.note(f"scores: {arguments['out']}")
     if arguments["heatmaps"]:
         console.note(f"heat maps: {arguments['heatmaps']}")
-    skipped = [f"{name}" for name in records.skipped]
-    if skipped:
-        console.warn(f"{len(skipped)} unreadable files were left out: {shared.few(skipped)}")
-    return _object(arguments, frame, skipped, flagged if calibrated else None, detector)
+    return _object(arguments, frame, records, flagged if calibrated else None, detector)
 
 
 def _object(
-    arguments: Arguments, frame: "pd.DataFrame", skipped: list[str], flagged: int | None, detector: "Detector"
+    arguments: Arguments, frame: "pd.DataFrame", records: "Records", flagged: int | None, detector: "Detector"
 ) -> Result:
     import numpy as np
 
@@ -108,7 +137,7 @@ def _object(
         "samples": len(frame),
         "flagged": flagged,
         "alpha": None if flagged is None else detector.alpha,
-        "skipped": skipped,
+        "skipped": list(records.skipped),
         "out": arguments["out"],
         "heatmaps": arguments["heatmaps"],
         "scores": rows,

@@ -148,6 +148,25 @@ def reading(arguments: Arguments, part: Literal["train", "test", "all"]) -> "Rea
     )
 
 
+def given(arguments: Arguments, console: "Console") -> "Records":
+    """The samples that a trained model is to look at."""
+    from urbild.data import as_records, verify
+
+    records = as_records(arguments["path"], reading=reading(arguments, arguments["part"]))
+    if arguments["skip_bad"]:
+        records = verify(records, skip_bad=True, training=False)
+        tell_skipped(records, console)
+    return records
+
+
+def tell_skipped(records: "Records", console: "Console") -> None:
+    """Counts and names what was left out."""
+    count = len(records.skipped)
+    if count:
+        what = "1 unreadable file is" if count == 1 else f"{count} unreadable files are"
+        console.warn(f"{what} left out: {few(records.skipped)}")
+
+
 def normals(records: "Records", console: "Console") -> "Records":
     """The samples that training may use; says which were left out, or that all were taken."""
     rows = records.normal_rows()

@@ -50,7 +50,7 @@ def reconstruct(arguments: Arguments, console: Console) -> Result:
     run = _run(arguments, "reconstruct")
     model = run.model
     assert isinstance(model, Reconstructs)
-    records = _records(arguments, run)
+    records = _records(arguments, run, console)
     out = _target(arguments, run, "reconstructed")
     limit = SHOWN // 2 if out.suffix == ".png" else len(records)
     rows = range(min(limit, len(records)))
@@ -72,7 +72,7 @@ def encode(arguments: Arguments, console: Console) -> Result:
     run = _run(arguments, "encode")
     model = run.model
     assert isinstance(model, Encodes)
-    records = _records(arguments, run)
+    records = _records(arguments, run, console)
     out = _target(arguments, run, "codes")
     if out.suffix == ".png":
         msg = f"codes are no pictures; give --out a name that ends in .npy, .npz or .csv instead of {out.name}."
@@ -100,12 +100,8 @@ def _run(arguments: Arguments, verb: str) -> "Run":
     return run
 
 
-def _records(arguments: Arguments, run: "Run") -> "Records":
-    from urbild.data import as_records, verify
-
-    records = as_records(arguments["path"], reading=shared.reading(arguments, arguments["part"]))
-    if arguments["skip_bad"]:
-        records = verify(records, skip_bad=True)
+def _records(arguments: Arguments, run: "Run", console: Console) -> "Records":
+    records = shared.given(arguments, console)
     run.preparation.check(records)
     return records
 
