@@ -36,10 +36,12 @@ def nearest_neighbours(x: Tensor, stored: Tensor, k: int) -> Neighbours:
 
 def _candidates(x: Tensor, stored: Tensor, k: int) -> Tensor:
     """Rows [N, k] of the stored vectors that are nearest to x up to rounding."""
+    origin = stored.mean(0)  # far from it, squares would swamp the differences between them
+    x = x - origin
     best = x.new_full((len(x), 0), 0.0)
     index = torch.zeros(len(x), 0, dtype=torch.long, device=x.device)
     for start in range(0, len(stored), COLUMNS):
-        block = stored[start : start + COLUMNS]
+        block = stored[start : start + COLUMNS] - origin
         squares = block.square().sum(1) - 2 * x @ block.mT  # [N, M'], short of |x|^2, which ranks nothing
         best = torch.cat([best, squares], 1)
         rows = torch.arange(start, start + len(block), device=x.device).expand(len(x), -1)
