@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-
 from urbild.data.records import Header, Reading, Records, RowNames, group_ids, name_labels, number_groups
 from urbild.errors import DataError, ShapeError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _BLOCK = 1 << 24
 
@@ -38,28 +40,40 @@ class ArrayRecords(Records):
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
         if self.kind == "image":
             return ()
         return self.names or tuple(f"x{column}" for column in range(self.values.shape[1]))
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of every sample."""
         return self.values.shape[1:]
 
     def read(self, row: int) -> np.ndarray:
+        """The sample as it is stored."""
         return np.asarray(self.values[self.rows[row]])
 
     def header(self, row: int) -> Header:  # noqa: ARG002 -- all are alike
+        """What every image is."""
         height, width, channels = self.values.shape[1:]
         return Header(height, width, channels, str(self.values.dtype))
 
+    def headers(self, rows: np.ndarray) -> list[Header]:
+        """What the images are."""
+        return [self.header(0)] * len(rows)
+
     def mask(self, row: int) -> np.ndarray | None:
+        """Where an image is abnormal, bool [H, W], if that is known."""
         return None if self.masks is None else self.masks[self.rows[row]]
 
     def block(self, rows: np.ndarray) -> np.ndarray:
-        return np.take(self.values, self.rows[rows], axis=0)
+        """The samples `rows` in one array."""
+        found: np.ndarray = np.take(self.values, self.rows[rows], axis=0)
+        return found
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "Self":
+        """The samples `rows`, in that order."""
         index = np.asarray(rows, dtype=np.int64)
         return replace(
             self,
@@ -71,9 +85,10 @@ class ArrayRecords(Records):
 
     @cached_property
     def checksum(self) -> str:
+        """A digest of the bytes."""
         digest = blake2b(f"{self.values.dtype} {self.values.shape[1:]}".encode(), digest_size=8)
         for _, block in _blocks(self.values, self.rows):
-            digest.update(np.ascontiguousarray(block))
+            digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()
 
 
@@ -89,8 +104,9 @@ def from_array(
 ) -> ArrayRecords:
     """Records of an array [N, D], [N, H, W], [N, H, W, C] or [N, C, H, W].
 
-    Of the last two, the axis with 1, 3 or 4 entries is C; where both or neither could be, numpy's order (C last) is taken,
-    for tensors torch's (C first). Images of whole numbers from 0 to 255 are 8-bit, to 65535 16-bit, others are float32.
+    Of the last two, the axis with 1, 3 or 4 entries is C; where both or neither could be, numpy's order (C last) is
+    taken, for tensors torch's (C first). Images of whole numbers from 0 to 255 are 8-bit, to 65535 16-bit, others are
+    float32.
 
     Raises:
         DataError: no samples, no numbers, NaN or infinity (row and column named).
@@ -204,7 +220,7 @@ def _check_finite(values: np.ndarray, rows: np.ndarray, origin: str) -> None:
         count = int((~good).reshape(len(block), -1).any(axis=1).sum())
         where = f"column {place[0]}" if len(place) == 1 else f"pixel {tuple(place)}"
         msg = (
-            f"{origin} holds {block[(row, *place)]} in row {part[row]}, {where} (counted from 0; {count} such rows so far); "
-            "fill or drop them."
+            f"{origin} holds {block[(row, *place)]} in row {part[row]}, {where} (counted from 0), the first of {count} "
+            "or more such rows; fill or drop them."
         )
         raise DataError(msg)

@@ -67,7 +67,7 @@ def _read(records: Records, rows: range) -> dict[int, tuple[bytes, str]]:
             found[row] = b"", str(error)
         else:
             digest = blake2b(f"{image.dtype} {image.shape}".encode(), digest_size=16)
-            digest.update(np.ascontiguousarray(image))
+            digest.update(np.ascontiguousarray(image).data)
             found[row] = digest.digest(), ""
     return found
 

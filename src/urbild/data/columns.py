@@ -1,6 +1,5 @@
 """What is decided on the training rows of a table: the scale of each number, the words of each category."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 

@@ -18,7 +18,7 @@ def digits(name: str, reading: Reading) -> ArrayRecords:
     images = np.rint(found.images * (255 / 16)).astype(np.uint8)[..., None]
     order = shuffled(len(images), 0)
     rows = {"train": order[:_TRAIN_DIGITS], "test": order[_TRAIN_DIGITS:], "all": order}[reading.part]
-    return part_of(name, reading, images, found.target, tuple("0123456789"), np.sort(rows))
+    return part_of(name, reading, images, found.target, tuple("0123456789"), rows=np.sort(rows))
 
 
 def surfaces(name: str, reading: Reading, *, seed: int = 0) -> ArrayRecords:
@@ -26,7 +26,7 @@ def surfaces(name: str, reading: Reading, *, seed: int = 0) -> ArrayRecords:
     images, masks, kinds, ids = draw_all(seed)
     labels = np.asarray([CLASSES.index(kind) for kind in kinds])
     rows = np.asarray([row for row, path in enumerate(ids) if reading.part in ("all", path.partition("/")[0])])
-    return part_of(name, reading, images[..., None], labels, CLASSES, rows, masks=masks, ids=ids)
+    return part_of(name, reading, images[..., None], labels, CLASSES, rows=rows, masks=masks, ids=ids)
 
 
 def part_of(
@@ -35,12 +35,13 @@ def part_of(
     values: np.ndarray,
     labels: np.ndarray,
     classes: tuple[str, ...],
-    rows: np.ndarray,
     *,
+    rows: np.ndarray | None = None,
     masks: np.ndarray | None = None,
     ids: tuple[str, ...] | None = None,
 ) -> ArrayRecords:
-    """Records of some rows of a known data set that lies in one array."""
+    """Records of some rows (None: all) of a known data set that lies in one array."""
+    rows = np.arange(len(values)) if rows is None else rows
     names = RowNames(rows) if ids is None else [ids[row] for row in rows.tolist()]
     return ArrayRecords(
         ids=names,

@@ -16,16 +16,16 @@ from urbild.data.records import Reading, Records
 from urbild.data.sums import ADBENCH, CIFAR10, FASHION_MNIST, KDDCUP99, MNIST, Remote
 from urbild.errors import DataError, nearest
 
-_CLOTHES = tuple("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(","))
-_CIFAR = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
-_CONNECTION = tuple(
-    "duration protocol_type service flag src_bytes dst_bytes land wrong_fragment urgent hot num_failed_logins logged_in "
-    "num_compromised root_shell su_attempted num_root num_file_creations num_shells num_access_files num_outbound_cmds "
-    "is_host_login is_guest_login count srv_count serror_rate srv_serror_rate rerror_rate srv_rerror_rate same_srv_rate "
-    "diff_srv_rate srv_diff_host_rate dst_host_count dst_host_srv_count dst_host_same_srv_rate dst_host_diff_srv_rate "
-    "dst_host_same_src_port_rate dst_host_srv_diff_host_rate dst_host_serror_rate dst_host_srv_serror_rate "
-    "dst_host_rerror_rate dst_host_srv_rerror_rate label".split()
-)
+_CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_PHOTOS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_CONNECTION = """
+duration protocol_type service flag src_bytes dst_bytes land wrong_fragment urgent hot num_failed_logins logged_in
+num_compromised root_shell su_attempted num_root num_file_creations num_shells num_access_files num_outbound_cmds
+is_host_login is_guest_login count srv_count serror_rate srv_serror_rate rerror_rate srv_rerror_rate same_srv_rate
+diff_srv_rate srv_diff_host_rate dst_host_count dst_host_srv_count dst_host_same_srv_rate dst_host_diff_srv_rate
+dst_host_same_src_port_rate dst_host_srv_diff_host_rate dst_host_serror_rate dst_host_srv_serror_rate
+dst_host_rerror_rate dst_host_srv_rerror_rate label
+"""
 _SHEETS = {"train": 50, "test": 10}
 
 
@@ -36,11 +36,11 @@ def idx(name: str, reading: Reading) -> ArrayRecords:
     images = [_idx(_find(name, f"{part}-images-idx3-ubyte.gz", remotes), 16).reshape(-1, 28, 28, 1) for part in parts]
     labels = [_idx(_find(name, f"{part}-labels-idx1-ubyte.gz", remotes), 8) for part in parts]
     values = np.concatenate(images)
-    return part_of(name, reading, values, np.concatenate(labels), classes, np.arange(len(values)))
+    return part_of(name, reading, values, np.concatenate(labels), classes)
 
 
 def cifar10(name: str, reading: Reading) -> ArrayRecords:
-    """CIFAR-10, [N, 32, 32, 3] uint8, in the official split and order: from the sheets of a copy, or the binary version."""
+    """CIFAR-10, [N, 32, 32, 3] uint8, in the official split and order: sheets of a copy, or the binary version."""
     folder = _local(name)
     if folder is not None and (folder / "test_00.webp").is_file():
         origin = f"{name} (first 20,000 training images)" if reading.part != "test" else name
@@ -49,7 +49,7 @@ def cifar10(name: str, reading: Reading) -> ArrayRecords:
         origin = name
         read = _batches(_find(name, "cifar-10-binary.tar.gz", CIFAR10), _parts(reading))
     values, labels = (np.concatenate(arrays) for arrays in zip(*read, strict=True))
-    return part_of(origin, reading, values, labels, _CIFAR, np.arange(len(values)))
+    return part_of(origin, reading, values, labels, _PHOTOS)
 
 
 def kddcup99(name: str, reading: Reading) -> Records:
@@ -59,7 +59,7 @@ def kddcup99(name: str, reading: Reading) -> Records:
     from urbild.data.tables import from_frame
 
     path = _find(name, "kddcup.data_10_percent.gz", KDDCUP99)
-    frame = pd.read_csv(path, header=None, names=list(_CONNECTION), compression="gzip")
+    frame = pd.read_csv(path, header=None, names=_CONNECTION.split(), compression="gzip")
     frame["label"] = frame["label"].str.rstrip(".")
     return from_frame(frame, reading=reading, origin=name)
 

@@ -6,14 +6,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
-
 
 from urbild.contract import UNLABELLED
 from urbild.data.images import SUFFIXES, decode, decode_mask, header
 from urbild.data.records import DEFAULT_MAX_PIXELS, NORMAL_NAMES, Header, Reading, Records, group_ids
 from urbild.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 TRUTH = "ground_truth"
 
@@ -31,14 +34,17 @@ class ImageFiles(Records):
         return self.root / self.ids[row]
 
     def read(self, row: int) -> np.ndarray:
+        """The decoded image, [H, W, C]."""
         return decode(self.path(row), max_pixels=self.max_pixels)
 
     def header(self, row: int) -> Header:
+        """What the image is; remembered."""
         if row not in self._headers:
             self._headers[row] = header(self.path(row), max_pixels=self.max_pixels)
         return self._headers[row]
 
     def mask(self, row: int) -> np.ndarray | None:
+        """The ground truth of the image, bool [H, W]; all False for a good one; None where there is none."""
         truth = _truth(self.path(row), self.root)
         if truth is None:
             return None
@@ -47,6 +53,7 @@ class ImageFiles(Records):
         return np.zeros(self.size(row), dtype=bool)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "Self":
+        """The images `rows`, in that order."""
         index = np.asarray(rows, dtype=np.int64)
         return replace(
             self,
@@ -57,6 +64,7 @@ class ImageFiles(Records):
 
     @cached_property
     def checksum(self) -> str:
+        """A digest of names and sizes of the files."""
         digest = blake2b(digest_size=8)
         for row, name in enumerate(self.ids):
             digest.update(f"{name}\0{self.path(row).stat().st_size}\n".encode())
@@ -87,8 +95,8 @@ def _truth(file: Path, root: Path) -> Path | bool | None:
 def from_folder(root: Path, reading: Reading, *, origin: str) -> ImageFiles:
     """The images below `root`, in the order of their paths.
 
-    A folder with `train` or `test` below it is laid out: the class of a file is the folder below those. Else the class is
-    the first folder below the root, and a folder without sub-folders is unlabelled. `ground_truth` holds masks.
+    A folder with `train` or `test` below it is laid out: the class of a file is the folder below those. Else the class
+    is the first folder below the root, and a folder without sub-folders is unlabelled. `ground_truth` holds masks.
 
     Raises:
         DataError: the folder is empty, holds no image, or lacks the wanted part.
@@ -96,7 +104,7 @@ def from_folder(root: Path, reading: Reading, *, origin: str) -> ImageFiles:
     parts = [name for name in ("train", "test") if (root / name).is_dir()]
     if parts and reading.part != "all":
         if reading.part not in parts:
-            msg = f"{root} has no folder {reading.part!r}, only {' and '.join(parts)}; make one, or give the folder itself."
+            msg = f"{root} has no folder {reading.part!r}, only {' and '.join(parts)}; make one, or give that folder."
             raise DataError(msg)
         parts = [reading.part]
     names = sorted(name for top in parts or [""] for name in _images(root, top))
@@ -128,9 +136,8 @@ def from_files(paths: Sequence[Path], reading: Reading, *, origin: str) -> Image
     """
     for path in paths:
         if not path.is_file():
-            found = (
-                nearest(path.name, os.listdir(path.parent)) if path.parent.is_dir() else "its folder is missing, too."
-            )
+            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+            found = nearest(path.name, beside) if beside else "nor does anything beside it."
             msg = f"{path} does not exist; {found}"
             raise DataError(msg)
         if path.suffix.lower() not in SUFFIXES:
@@ -157,7 +164,7 @@ def _images(root: Path, top: str) -> list[str]:
         found += [
             (inner / name).as_posix()
             for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+            if not name.startswith(".") and PurePosixPath(name).suffix.lower() in SUFFIXES
         ]
     return found
 
@@ -173,6 +180,6 @@ def _nothing(root: Path, parts: list[str]) -> str:
     if not others:
         return f"folder {where} is empty; put images into it (.png, .jpg, .tif, ...)."
     return (
-        f"folder {where} holds {len(others)} file{'s' if len(others) > 1 else ''} (such as {min(others)}) but no image; "
+        f"folder {where} holds no image, only {len(others)} other files such as {min(others)}; "
         f"known suffixes: {' '.join(sorted(SUFFIXES))}."
     )

@@ -1,25 +1,27 @@
 """Image files: their headers, their exact pixels, and antialiased resizing.
 
-Pixels are kept as they are stored: 8 bits as uint8, 16 bits as uint16, everything else as float32. Palettes and CMYK become
-RGB, transparency is laid over white (what a viewer shows), the EXIF orientation is applied, colour profiles are ignored,
-and of a file with several pages the first is read.
+Pixels are kept as they are stored: 8 bits as uint8, 16 bits as uint16, everything else as float32. Palettes and CMYK
+become RGB, transparency is laid over white (what a viewer shows), the EXIF orientation is applied, colour profiles are
+ignored, and of a file with several pages the first is read.
 """
 
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 from PIL import Image
 
+from urbild.data.deep import is_deep, is_grey, read_deep
 from urbild.data.records import DEFAULT_MAX_PIXELS, Header
 from urbild.errors import DataError
 
 SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .bmp .dib .tif .tiff .webp .pgm .ppm .pbm .pnm .pfm .gif .jp2 .tga".split()
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}
+    | {".pfm", ".gif", ".jp2", ".tga"}
 )
 _ORIENTATION = 0x0112
 # What Pillow's readers raise on files that are not what they claim to be.
@@ -36,7 +38,7 @@ _UNREADABLE = (
     zlib.error,
     Image.DecompressionBombError,
 )
-_OPENING = Lock()
+_LIMIT = Lock()
 
 
 def header(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
@@ -45,12 +47,13 @@ def header(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
     Raises:
         DataError: the file is unreadable, or has more than `max_pixels` pixels.
     """
-    with _reading(path), _opened(path, max_pixels) as image:
+    with _reading(path), _open(path) as image:
+        _refuse_large(image, path, max_pixels)
         channels, dtype = _form(image)
         turned = _orientation(image, path) >= 5
         if turned and image.format == "TIFF":
             # Releases of Pillow differ in whether a TIFF's size is given before or after turning.
-            height, width, *_ = _pixels(image).shape
+            height, width, *_ = _pixels(image, path).shape
             return Header(height, width, channels, dtype)
         width, height = image.size
         return Header(width, height, channels, dtype) if turned else Header(height, width, channels, dtype)
@@ -60,10 +63,18 @@ def decode(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
     """Reads the pixels of an image file, [H, W, C] with C = 1 or 3, uint8, uint16 or float32.
 
     Raises:
-        DataError: the file is unreadable, or has more than `max_pixels` pixels.
+        DataError: the file is unreadable, or has more than `max_pixels` pixels, or holds NaN or infinity.
     """
-    with _reading(path), _opened(path, max_pixels) as image:
-        return _pixels(image)
+    with _reading(path), _open(path) as image:
+        _refuse_large(image, path, max_pixels)
+        # Some readers look at Pillow's own limit once more while they decode.
+        with _unlimited() if _is_large(image) else nullcontext():
+            pixels = _pixels(image, path)
+    if pixels.dtype == np.float32 and not np.isfinite(pixels).all():
+        row, column, _ = np.argwhere(~np.isfinite(pixels))[0].tolist()
+        msg = f"{path} holds {pixels[row, column, 0]} in row {row}, column {column} (counted from 0); correct it."
+        raise DataError(msg)
+    return pixels
 
 
 def decode_mask(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
@@ -76,14 +87,14 @@ def decode_mask(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarr
     if pixels.dtype == np.float32:
         return np.asarray(pixels > 0)
     # A mask of 0 and 1 is as common as one of 0 and 255; one that was scaled has values between.
-    return np.asarray(pixels >= max(1, int(pixels.max(initial=0)) / 2))
+    return np.asarray(pixels >= max(1.0, float(pixels.max()) / 2))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes [H, W, C] to `size` (h, w), keeping the dtype: bicubic, widened by the factor of shrinking (antialiased).
 
-    8-bit images are rounded to 8 bits; others are computed in 32-bit floats, and 16-bit ones are rounded to 16 bits. What
-    the filter overshoots is cut at the ends of the dtype, never inside its range.
+    8-bit images are rounded to 8 bits; others are computed in 32-bit floats, and 16-bit ones are rounded to 16 bits.
+    What the filter overshoots is cut at the ends of the dtype, never inside its range.
     """
     height, width = size
     if image.shape[:2] == size:
@@ -105,7 +116,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.dtype == np.float32:
         return scaled
     limits = np.iinfo(image.dtype)
-    return np.rint(scaled).clip(limits.min, limits.max).astype(image.dtype)
+    return np.asarray(np.rint(scaled).clip(limits.min, limits.max), dtype=image.dtype)
 
 
 @contextmanager
@@ -120,29 +131,41 @@ def _reading(path: Path) -> Iterator[None]:
         if path.stat().st_size == 0:
             msg = f"{path} is empty (zero bytes)."
         else:
-            msg = f"{path} is corrupt, truncated or no image ({str(error).splitlines()[0] if str(error) else 'unreadable'})."
+            reason = str(error).splitlines()[0].replace(f" {str(path)!r}", "") if str(error) else type(error).__name__
+            msg = f"{path} is corrupt, truncated or no image ({reason})."
         raise DataError(msg) from error
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
-    """Opens an image with our own limit in the place of Pillow's, which is global and warns."""
-    with _OPENING:
+def _unlimited() -> Iterator[None]:
+    """Lifts Pillow's limit of pixels, which is global and warns, where ours was checked; for one thread at a time."""
+    with _LIMIT:
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
-            image = Image.open(path)
+            yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-    with image:
-        width, height = image.size
-        if width * height > max_pixels:
-            msg = (
-                f"{path} has {width} x {height} pixels, more than the limit of {max_pixels:,}; "
-                "if you trust the file, raise the limit with --max-pixels."
-            )
-            raise DataError(msg)
-        yield image
+
+
+def _open(path: Path) -> Image.Image:
+    with _unlimited():
+        return Image.open(path)
+
+
+def _is_large(image: Image.Image) -> bool:
+    limit = Image.MAX_IMAGE_PIXELS
+    return limit is not None and image.width * image.height > limit
+
+
+def _refuse_large(image: Image.Image, path: Path, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        msg = (
+            f"{path} has {width} x {height} pixels, more than the limit of {max_pixels:,}; "
+            "if you trust the file, raise the limit with --max-pixels."
+        )
+        raise DataError(msg)
 
 
 def _form(image: Image.Image) -> tuple[int, str]:
@@ -154,17 +177,25 @@ def _form(image: Image.Image) -> tuple[int, str]:
         return 1, "float32" if image.format == "TIFF" else "uint16"
     if mode == "F":
         return 1, "float32"
+    if is_deep(image):
+        return 1 if is_grey(image) else 3, "uint16"
     return (1 if mode in ("1", "L", "LA", "La") else 3), "uint8"
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
+def _pixels(image: Image.Image, path: Path) -> np.ndarray:
+    """The pixels of an image that was opened and not yet decoded."""
     channels, dtype = _form(image)
-    image.load()
-    turn = _orientation(image, None)
-    if image.mode[:1] in ("I", "F"):
-        values = np.asarray(image).astype(dtype)
+    if is_deep(image):
+        values = read_deep(lambda: Image.open(path))
+        turn = 1 if image.format == "TIFF" else _orientation(image, path)
     else:
-        values = np.asarray(_opaque(image, "L" if channels == 1 else "RGB"))
+        image.load()
+        # Of a TIFF, Pillow has turned the pixels by now, and taken the note out.
+        turn = _orientation(image, None)
+        if image.mode[:1] in ("I", "F"):
+            values = np.asarray(image).astype(dtype)
+        else:
+            values = np.asarray(_opaque(image, "L" if channels == 1 else "RGB"))
     values = values.reshape(*values.shape[:2], channels)
     return np.ascontiguousarray(_upright(values, turn))
 

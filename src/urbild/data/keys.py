@@ -19,12 +19,12 @@ def draw(seed: int, *coordinates: "np.ndarray | int") -> np.ndarray:
 
 def uniform(seed: int, *coordinates: "np.ndarray | int") -> np.ndarray:
     """Float64 numbers in [0, 1), one for each entry of the broadcast coordinates."""
-    return (draw(seed, *coordinates) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return np.asarray((draw(seed, *coordinates) >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
 def below(limit: "np.ndarray | int", seed: int, *coordinates: "np.ndarray | int") -> np.ndarray:
     """Integers from 0 to `limit` - 1."""
-    return np.floor(uniform(seed, *coordinates) * limit).astype(np.int64)
+    return np.asarray(np.floor(uniform(seed, *coordinates) * limit), dtype=np.int64)
 
 
 def shuffled(n: int, seed: int, *coordinates: int) -> np.ndarray:
@@ -36,4 +36,4 @@ def _mix(state: np.ndarray) -> np.ndarray:
     state = state + _STEP
     state = (state ^ (state >> np.uint64(30))) * _FIRST
     state = (state ^ (state >> np.uint64(27))) * _SECOND
-    return state ^ (state >> np.uint64(31))
+    return np.asarray(state ^ (state >> np.uint64(31)))

@@ -1,6 +1,7 @@
 """Data sets that are known by name, each with one line. Importing this imports nothing heavy.
 
-Files under `URBILD_DATA/<name>/` are used first; else the original files are fetched once, and checked against their sums.
+Files under `URBILD_DATA/<name>/` are used first; else the original files are fetched once, and checked against their
+sums.
 """
 
 from collections.abc import Callable, Mapping

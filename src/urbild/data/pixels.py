@@ -19,7 +19,7 @@ _DEPTH_SAMPLES = 1000
 
 
 class Encoded(NamedTuple):
-    """An image at its working size, still in the numbers of its file: what is kept in memory and sent between processes.
+    """An image at its working size, still in the numbers of its file: what is kept and sent between processes.
 
     Attributes:
         values: [C, H, W] uint8, uint16 or float32.
@@ -73,7 +73,7 @@ class Pixels:
             ShapeError: an image is smaller than the patch, or the numbers of channels do not go together.
             OptionError: an option is out of range.
         """
-        headers = [records.header(row) for row in rows.tolist()]
+        headers = records.headers(rows)
         if normalise not in ("none", "image"):
             msg = f"normalise={normalise!r} is unknown; known: none, image."
             raise OptionError(msg)
@@ -117,7 +117,7 @@ class Pixels:
         self._check_type(str(records.header(0).dtype), records.origin)
 
     def _check_type(self, dtype: str, name: str) -> None:
-        if dtype != self.dtype and self.dtype != "float32":
+        if self.dtype not in ("float32", dtype):
             msg = f"{name} has {dtype} values, but the training images had {self.dtype}; convert it, or train on both."
             raise ShapeError(msg)
 
@@ -248,8 +248,9 @@ def _unit(image: np.ndarray) -> np.ndarray:
 def _range(records: Records, rows: np.ndarray, dtype: str, kinds: set[str]) -> tuple[float, float]:
     """Raw values that become 0 and 1.
 
-    8 bits: the full range. 16 bits: 10, 12, 14 or 16 bits, the least that holds all values of up to 1,000 training images,
-    because cameras of 12 bits write files of 16. Floats: [0, 1] if the training images keep to it, else their range.
+    8 bits: the full range. 16 bits: 10, 12, 14 or 16 bits, the least that holds all values of up to 1,000 training
+    images, because cameras of 12 bits write files of 16. Floats: [0, 1] if the training images keep to it, else their
+    range.
     """
     if dtype == "uint8":
         return 0.0, 255.0

@@ -48,10 +48,10 @@ class Preparation:
     ) -> "Preparation":
         """Decides on the training rows alone.
 
-        Images: `size` is the working size; without it, images of one size up to 64 px keep it, and others get their median
-        size, at most 128 px a side, in multiples of 8 (with `patch`, images keep their own size). Grey images give one
-        channel, and a folder with any colour image three. `normalise="image"` gives every image the same mean and
-        contrast. `patch` is the side of the crops that are trained on.
+        Images: `size` is the working size; without it, images of one size up to 64 px keep it, and others get their
+        median size, at most 128 px a side, in multiples of 8 (with `patch`, images keep their own size). Grey images
+        give one channel, and a folder with any colour image three. `normalise="image"` gives every image the same mean
+        and contrast. `patch` is the side of the crops that are trained on.
 
         Raises:
             DataError: there is no sample, or one is unreadable.
@@ -72,10 +72,10 @@ class Preparation:
             return cls(spec, columns, _table_summary(columns, len(index)))
         pixels = Pixels.fit(records, index, size=size, normalise=normalise, patch=patch)
         spec = DataSpec(shape=pixels.sample, kind="image", levels=pixels.levels, classes=records.classes)
-        return cls(spec, pixels, _image_summary(pixels, [records.header(row) for row in index.tolist()]))
+        return cls(spec, pixels, _image_summary(pixels, records.headers(index)))
 
     def check(self, records: Records) -> None:
-        """Finds out whether `records` can be prepared like the training data, as far as that shows without reading them.
+        """Finds out whether `records` can be prepared like the training data, as far as shows without reading them.
 
         Raises:
             ShapeError: the kind, the shape or the columns differ.
@@ -97,9 +97,9 @@ class Preparation:
     ) -> Source:
         """Prepared samples, images float32 in [0, 1].
 
-        What is decoded is kept if all of it fits in `memory` bytes, else read every time; for a single pass give memory=0.
-        With `crops` an image gives that many random crops of the patch size in each epoch. A batch's `index` is the row
-        of the records (with crops: row * crops + number of the crop).
+        What is decoded is kept if all of it fits in `memory` bytes, else read every time; for a single pass give
+        memory=0. With `crops` an image gives that many random crops of the patch size in each epoch. A batch's `index`
+        is the row of the records (with crops: row * crops + number of the crop).
 
         Raises:
             ShapeError: the records do not fit the preparation.

@@ -23,9 +23,9 @@ ARRAYS = frozenset({".npy", ".npz"})
 def as_records(data: Any, *, y: Any = None, groups: Any = None, reading: Reading | None = None) -> Records:
     """Raw samples of whatever a user gives.
 
-    Taken are: a folder of images, one image file, a .npy, .npz, .csv, .tsv or .parquet file, the name of a known data set
-    (a path of that name goes first), an array or tensor [N, D], [N, H, W], [N, H, W, C] or [N, C, H, W], a DataFrame, a
-    list of paths, nested lists of numbers, and records themselves. Nothing is decoded but headers.
+    Taken are: a folder of images, one image file, a .npy, .npz, .csv, .tsv or .parquet file, the name of a known data
+    set (a path of that name goes first), an array or tensor [N, D], [N, H, W], [N, H, W, C] or [N, C, H, W], a
+    DataFrame, a list of paths, nested lists of numbers, and records themselves. Nothing is decoded but headers.
 
     Args:
         data: the samples.

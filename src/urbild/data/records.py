@@ -4,13 +4,16 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, overload
+from math import isnan
+from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 
 import numpy as np
 
-
 from urbild.contract import UNLABELLED
 from urbild.errors import DataError, OptionError, nearest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 NORMAL_NAMES = frozenset({"good", "normal", "ok", "inlier", "nominal"})
 DEFAULT_MAX_PIXELS = 100_000_000
@@ -21,8 +24,8 @@ class Reading:
     """How raw data are read.
 
     Attributes:
-        part: "train", "test" or "all" of a laid-out folder (`train/good`, `test/<defect>`) or of a known data set; other
-            data have one part, which is given for each of them.
+        part: "train", "test" or "all" of a laid-out folder (`train/good`, `test/<defect>`) or of a known data set;
+            other data have one part, which is given for each of them.
         label_column: of a table; by default the column `label`, where there is one.
         group_by: "parent" (a file's folder), a column of a table, or a regular expression whose first group (without
             one, its match) in the sample's id is the group.
@@ -131,6 +134,10 @@ class Records(ABC):
     def select(self, rows: "Sequence[int] | np.ndarray") -> "Self":
         """The samples `rows`, in that order."""
 
+    def headers(self, rows: np.ndarray) -> list[Header]:
+        """What the images `rows` are, without decoding them."""
+        return [self.header(row) for row in rows.tolist()]
+
     def size(self, row: int) -> tuple[int, int]:
         """(H, W) of an image."""
         found = self.header(row)
@@ -228,17 +235,22 @@ def name_labels(values: "Sequence[object] | np.ndarray", count: int, what: str) 
             msg = f"{what} holds fractions, so it is no label; labels are whole numbers or words."
             raise DataError(msg)
         given = whole.astype(np.int64)
-    elif given.dtype.kind in "biuSU":
-        missing = np.asarray([str(value) == "" for value in given]) if given.dtype.kind in "SU" else given != given
+    elif given.dtype.kind in "biu":
+        missing = np.zeros(count, dtype=bool)
     else:
-        missing = np.asarray([value is None or value != value or value == "" for value in given.tolist()])
-        given = np.asarray(["" if gone else str(value) for value, gone in zip(given.tolist(), missing, strict=True)])
+        words = ["" if _is_missing(value) else str(value) for value in given.tolist()]
+        given = np.asarray(words)
+        missing = np.asarray([word == "" for word in words])
     if given.dtype.kind == "i" and (given == UNLABELLED).any() and not np.isin(given, (-1, 1)).all():
         missing = missing | (given == UNLABELLED)
     names, found = np.unique(given[~missing], return_inverse=True)
     labels = np.full(count, UNLABELLED, dtype=np.int64)
     labels[~missing] = found
     return labels, tuple(str(name) for name in names.tolist())
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and isnan(value)) or type(value).__name__ == "NAType"
 
 
 def number_groups(values: "Sequence[object] | np.ndarray", count: int) -> np.ndarray:

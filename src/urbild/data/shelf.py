@@ -75,7 +75,7 @@ class LooseShelf(dict[int, Encoded]):
         """An image that is held."""
         return self[image]
 
-    def take(self, images: np.ndarray, found: Mapping[int, Encoded]) -> Images:
+    def take(self, images: np.ndarray, found: Mapping[int, Encoded]) -> Images:  # noqa: ARG002 -- all are held
         """Copies of several images of one size."""
         return stacked([self[image] for image in images.tolist()])
 
@@ -114,7 +114,7 @@ class Tray:
         """An image that is held."""
         return Encoded(self._values[image], self._shift[image], self._scale[image])
 
-    def take(self, images: np.ndarray, found: Mapping[int, Encoded]) -> Images:
+    def take(self, images: np.ndarray, found: Mapping[int, Encoded]) -> Images:  # noqa: ARG002 -- all are held
         """Copies of several images."""
         return np.take(self._values, images, axis=0), self._shift[images], self._scale[images]
 

@@ -33,6 +33,7 @@ class TableSource(Source):
         return len(self._rows)
 
     def fetch(self, rows: Sequence[int], *, epoch: int = 0) -> Batch:  # noqa: ARG002 -- no random views
+        """The prepared rows."""
         at = np.asarray(rows, dtype=np.int64)
         if self._table is None:
             x = self._columns.transform(self._records, self._rows[at])
@@ -69,11 +70,13 @@ class ImageSource(Source):
         return len(self._rows) * max(1, self._crops)
 
     def fetch(self, rows: Sequence[int], *, epoch: int = 0) -> Batch:
+        """The images, or crops of them, at `rows`; decodes in this process what is not kept."""
         at = np.asarray(rows, dtype=np.int64)
         found = {int(image): self._encoded(int(image)) for image in self._missing(at)}
         return self._assemble(at, epoch, found)
 
     def stream(self, plan: Iterable[Request]) -> Iterator[Batch]:
+        """A batch for each request, in order; decoded in worker processes until all images are kept."""
         requests = iter(plan)
         if self._workers and not self._shelf.full:
             ahead: deque[Request] = deque()

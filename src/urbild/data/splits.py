@@ -24,10 +24,10 @@ def split(
 ) -> Split:
     """Splits n samples at random; a pure function of its arguments, on any machine.
 
-    The calibration part gets its share of the samples, at least 20, never more than half; the validation part its share,
-    never more than half of the rest. With `groups` ([n] integers) whole groups are dealt out, and the shares, the 20 and
-    the half are counted in groups, because the promise is then made for groups; besides, no more than half of the
-    samples calibrate. Exact duplicates are samples like others: give them one group to keep them on one side.
+    The calibration part gets its share of the samples, at least 20, never more than half; the validation part its
+    share, never more than half of the rest. With `groups` ([n] integers) whole groups are dealt out, and the shares,
+    the 20 and the half are counted in groups, because the promise is then made for groups; besides, no more than half
+    of the samples calibrate. Exact duplicates are samples like others: give them one group to keep them on one side.
 
     Raises:
         DataError: fewer than two samples, or a single group.
@@ -38,12 +38,12 @@ def split(
             msg = f"{name}={share} is out of range; give a share from 0 to {most}."
             raise OptionError(msg)
     if n < 2:
-        msg = f"{n} normal sample{'s' if n != 1 else ''} found, but at least two are needed, one to train and one to test."
+        msg = f"{n} normal sample{'s' * (n != 1)} found, but at least two are needed: to train and to calibrate."
         raise DataError(msg)
     sizes, group = _groups(n, groups)
     parts = len(sizes)
     if parts < 2 and (validation or calibration):
-        msg = f"all {n} samples belong to one group, which cannot be split; give photos of several parts, or other groups."
+        msg = f"all {n} samples belong to one group, which cannot be split; give several groups."
         raise DataError(msg)
     wanted = min(max(round(calibration * parts), LEAST_CALIBRATION), parts // 2) if calibration else 0
     order = shuffled(parts, seed)

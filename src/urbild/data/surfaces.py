@@ -1,8 +1,9 @@
 """The known data set `surfaces`: drawn images of brushed, woven and grainy surfaces, with defects and their masks.
 
-Every image is a pure function of the seed and its number. The textures are mixed, as in a plant that makes three products.
-Light, exposure, contrast and the phase of the texture vary from image to image more than a defect changes them, so that
-neither mean brightness nor local contrast finds the defects; what finds them is knowing what the surface looks like.
+Every image is a pure function of the seed and its number. The textures are mixed, as in a plant that makes three
+products. Light, exposure, contrast and the phase of the texture vary from image to image more than a defect changes
+them, so that neither mean brightness nor local contrast finds the defects; what finds them is knowing what the surface
+looks like.
 """
 
 from collections.abc import Callable, Mapping

@@ -28,20 +28,25 @@ class TableRecords(Records):
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
         return tuple(self.frame.columns)
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of every sample."""
         return (self.frame.shape[1],)
 
     def read(self, row: int) -> np.ndarray:
+        """The sample as it is stored."""
         return np.asarray(self.frame.iloc[row].to_numpy())
 
     def header(self, row: int) -> Header:
+        """Always raises: a row is no image."""
         msg = f"row {row} of {self.origin} is a row of a table, not an image."
         raise ShapeError(msg)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "Self":
+        """The samples `rows`, in that order."""
         index = np.asarray(rows, dtype=np.int64)
         kept = np.asarray([int(name.removeprefix("row ")) for name in self.ids])[index]
         return replace(
@@ -54,11 +59,12 @@ class TableRecords(Records):
 
     @cached_property
     def checksum(self) -> str:
+        """A digest of the bytes."""
         digest = blake2b(digest_size=8)
         for name, column in self.frame.items():
             values = column.to_numpy()
             digest.update(f"{name}\0".encode())
-            digest.update("\0".join(values).encode() if values.dtype == object else np.ascontiguousarray(values))
+            digest.update("\0".join(values).encode() if values.dtype == object else values.tobytes())
         return digest.hexdigest()
 
 
@@ -85,7 +91,7 @@ def from_frame(
         else:
             groups = group_ids(ids, reading.group_by)
     if frame.empty:
-        msg = f"{origin} has {frame.shape[0]} rows and {frame.shape[1]} columns besides the label; there is nothing to learn."
+        msg = f"{origin} has {frame.shape[0]} rows and {frame.shape[1]} columns besides the label: nothing to learn."
         raise DataError(msg)
     for name in frame.columns:
         frame[name] = _column(frame[name], f"column {name!r}", origin)
@@ -105,8 +111,8 @@ def from_frame(
 def from_table_file(path: Path, *, y: Any, groups: Any, reading: Reading, origin: str) -> TableRecords:
     """Records of a .csv, .tsv or .parquet file.
 
-    The separator of a CSV file is comma, semicolon or tab, whichever its first line has most of; a first line of nothing
-    but numbers is data, not a header; a first column without a name that counts the rows is dropped.
+    The separator of a CSV file is comma, semicolon or tab, whichever its first line has most of; a first line of
+    nothing but numbers is data, not a header; a first column without a name that counts the rows is dropped.
 
     Raises:
         DataError: the file is empty or damaged.
@@ -193,7 +199,7 @@ def _column(column: "pd.Series[Any]", name: str, origin: str) -> "pd.Series[Any]
             return _words(column, name, origin)
         if share < 1:
             row = int(np.flatnonzero(numbers.isna())[0])
-            msg = f"{origin} has {column.iloc[row]!r} among the numbers of {name}, row {row} (counted from 0); correct it."
+            msg = f"{origin} has {column.iloc[row]!r} among the numbers of {name}, row {row} (from 0); correct it."
             raise DataError(msg)
     if not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers))[0])

@@ -64,8 +64,8 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
 def choose_workers(wanted: int | None, items: int) -> int:
     """Workers for a number of items to decode: as wanted, else the cores, and none where starting them costs more.
 
-    Where processes cannot be forked (Windows, macOS) none are started unless wanted, because a script without a main guard
-    would then be run again in each of them.
+    Where processes cannot be forked (Windows, macOS) none are started unless wanted, because a script without a main
+    guard would then be run again in each of them.
 
     Raises:
         OptionError: a negative number is wanted.
