@@ -9,10 +9,10 @@ import pytest
 from report_fixtures import EVIL, digits, evaluation, surfaces, table, write_run
 
 from urbild.errors import ArtifactError, OutputError
-from urbild.evaluation import Evaluation
+from urbild.evaluation import Evaluation, Example
 from urbild.report import build
 
-VOID = {"meta", "link", "img", "br", "hr", "input"}
+VOID = {"meta", "link", "img", "br", "hr", "input", "col"}
 
 
 class Balance(HTMLParser):
@@ -230,20 +230,52 @@ def test_the_verdict_counts_what_is_stored(tmp_path):
     assert f"{found.metrics['image_auroc'].value:.3f}" in text
 
 
+def test_errors_are_named_the_clearest_first(tmp_path):
+    found = evaluation(digits())
+    reader = build(write_run(tmp_path, found)).read_text()
+    flagged = found.p_value <= found.alpha
+    missed = sorted((s, i) for s, i, b, f in zip(found.score, found.ids, found.abnormal, flagged, strict=True) if b > f)
+    alarms = sorted(
+        (-s, i) for s, i, b, f in zip(found.score, found.ids, found.abnormal, flagged, strict=True) if f > b
+    )
+    for caption, wrong in (("Missed", missed), ("False alarms", alarms)):
+        part = reader[reader.index(f"<caption>{caption} (12 of {len(wrong)})") :]
+        names = re.findall(r'<th scope="row">([^<]*)</th>', part[: part.index("</table>")])
+        assert names == [name for _, name in wrong[:12]]
+
+
+def test_a_detector_without_errors_names_none(tmp_path):
+    found = evaluation(digits())
+    found.p_value = np.where(found.abnormal, 0.01, 0.9)
+    assert "Where it was wrong" not in build(write_run(tmp_path, found)).read_text()
+
+
 def test_an_alpha_that_cannot_be_reached_is_said(tmp_path):
     found = evaluation(digits())
     found.alpha, found.threshold, found.threshold_display = 0.001, float("inf"), float("inf")
     text = build(write_run(tmp_path, found)).read_text()
-    assert "too small for the calibration samples" in text
+    assert "Alpha is too small for so few calibration samples" in text
     assert "0 samples of 200 flagged" in text
     assert "inf" not in re.findall(r">([^<]*)</dd>", text)
 
 
 def test_a_system_that_does_not_score_shows_its_samples(tmp_path):
-    found = Evaluation(data={"origin": "digits"}, protocol={}, ids=("a", "b"), samples=np.zeros((9, 8, 8, 1), np.uint8))
+    picture = np.zeros((8, 8, 1), np.uint8)
+    found = Evaluation(
+        data={"origin": "digits"},
+        protocol={},
+        ids=("a", "b"),
+        samples=np.stack([picture] * 9),
+        gallery=[Example(id=name, score=0.0, input=picture, reconstruction=picture) for name in "ab"],
+        notes=("it gives no anomaly score",),
+    )
     page = build(write_run(tmp_path, found, calibrated=False))
-    assert sections(page) == {"verdict", "samples", "training", "protocol"}
-    assert parsed(page).names.count("img") == 9
+    assert sections(page) == {"verdict", "examples", "samples", "training", "protocol"}
+    assert parsed(page).names.count("img") == 9 + 4
+    text = page.read_text()
+    assert "<dt>score</dt>" not in text
+    assert "<li>It gives no anomaly score.</li>" in text
+    assert "Most anomalous" not in text
 
 
 def test_a_directory_without_a_run_is_refused(tmp_path):

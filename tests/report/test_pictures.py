@@ -54,13 +54,19 @@ def test_a_smaller_map_is_brought_to_the_size_of_the_image():
 
 
 def test_the_scale_covers_the_maps_and_survives_constant_ones():
-    maps = [DRAW.random((50, 50)) for _ in range(3)]
+    maps = [DRAW.random((50, 50)) ** 8 for _ in range(3)]
     low, high = heat_scale(maps)
-    assert 0.7 < low < 0.8
-    assert 0.98 < high <= 1
+    assert low == pytest.approx(0.75**8, rel=0.2)
+    assert 4 * low < high
+    assert high == pytest.approx(1, abs=0.05)
     assert heat_scale([np.zeros((3, 3))]) == (0.0, 1.0)
     assert heat_scale([]) == (0.0, 1.0)
     assert np.isfinite(heat_scale([np.full((3, 3), np.nan)])).all()
+
+
+def test_even_maps_do_not_look_hot():
+    low, high = heat_scale([1 + DRAW.random((50, 50))])
+    assert high == pytest.approx(4 * low)
 
 
 def test_the_scale_of_many_maps_looks_at_a_bounded_number_of_values(monkeypatch):

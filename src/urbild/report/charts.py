@@ -49,7 +49,9 @@ def curves(found: Evaluation) -> list[Drawing]:
     drawings = []
     caught, alarms, precision = _working_point(found)
     if "roc" in found.curves:
-        line = figures.Curve(*_fields(found, "roc"))
+        # the curve begins where nothing is flagged; its stored grid holds only the upper end of a vertical piece
+        x, y, low, high = _fields(found, "roc")
+        line = figures.Curve(np.append(0.0, x), np.append(0.0, y), np.append(low[:1], low), np.append(high[:1], high))
         svg = figures.curve(
             line,
             x="normal samples flagged",

@@ -28,8 +28,13 @@ def galleries(found: Evaluation) -> tuple[list[Gallery], Scale | None]:
     scale = heat_scale(maps)
     kinds = _picture_kinds(found.gallery)
     shape = "slim" if len(kinds) in (1, 2) else ""
+    if found.score is None:
+        cards = [_card(example, found, scale, kinds) for example in found.gallery] if kinds else []
+        text = "The first of the samples that were evaluated, and the model's version of them."
+        shown = Gallery(title="The first samples", text=text, count=str(len(cards)), shape=shape, cards=cards)
+        return [shown] if cards else [], None
     # the gallery holds both ends of the ranking: the middle of all scores lies between them
-    middle = 0.0 if found.score is None else float(np.median(found.score))
+    middle = float(np.median(found.score))
     high = [example for example in found.gallery if example.score > middle]
     low = [example for example in reversed(found.gallery) if example.score <= middle]
     made = []
@@ -67,7 +72,7 @@ def _card(example: Example, found: Evaluation, scale: tuple[float, float], kinds
         chips.append(Chip(kind="flagged", text="flagged") if flagged else Chip(kind="passed", text="passed"))
     if example.abnormal is not None:
         chips.append(Chip(kind="label", text="abnormal" if example.abnormal else "normal"))
-    facts = [("score", number(example.score))]
+    facts = [("score", number(example.score))] if found.score is not None else []
     facts += [("display", f"{example.display:.2f}")] if example.display is not None else []
     facts += [("p-value", number(example.p_value, 2))] if example.p_value is not None else []
     facts += [("label", example.label)] if example.label else []

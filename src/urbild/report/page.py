@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isinf
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -86,9 +88,10 @@ def _page(manifest: Mapping[str, Any], found: Evaluation | None) -> Page:
         title=f"{name} on {origin}" if origin else name,
         subtitle=f"{card.title} ({card.paper})" if card else "A model of your own",
         verdict=words.verdict(found) if found is not None else [],
-        promise=words.promise(found),
+        promise=words.promise(found, grouped=bool(_section(manifest, "calibration").get("grouped"))),
         protocol=_protocol(manifest, found),
-        notes=_notes(manifest, found),
+        notices=_notices(manifest, found),
+        left_out=[] if found is None else [_sentence(note) for note in found.notes],
     )
     if found is None:
         return page
@@ -100,6 +103,8 @@ def _page(manifest: Mapping[str, Any], found: Evaluation | None) -> Page:
         histogram=charts.histogram(found),
         curves=charts.curves(found),
         metrics=_metrics(found),
+        quality_title=words.TOLD_APART if found.curves else words.MEASURED,
+        errors=_errors(found) if shown else [],
         likelihood=_likelihood(found),
         gallery_text=_gallery_text(found),
         galleries=shown,
@@ -113,15 +118,19 @@ def _section(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _notes(manifest: Mapping[str, Any], found: Evaluation | None) -> list[str]:
+def _notices(manifest: Mapping[str, Any], found: Evaluation | None) -> list[str]:
     if found is not None:
-        return list(found.notes)
-    notes = ["This run has not been evaluated: urbild evaluate DIR PATH scores samples and fills this page."]
+        unreachable = found.threshold is not None and isinf(found.threshold)
+        return ["Alpha is too small for so few calibration samples: nothing can be flagged."] if unreachable else []
+    notices = ["This run has not been evaluated: urbild evaluate DIR PATH scores samples and fills this page."]
     if not manifest.get("calibration"):
-        notes.append(
-            "It is not calibrated either: urbild recalibrate DIR PATH takes normal samples and sets a threshold."
-        )
-    return notes
+        text = "It is not calibrated either: urbild recalibrate DIR PATH takes normal samples and sets a threshold."
+        notices.append(text)
+    return notices
+
+
+def _sentence(note: str) -> str:
+    return note[:1].upper() + note[1:].rstrip(".") + "."
 
 
 def _tiles(found: Evaluation) -> list[Tile]:
@@ -136,15 +145,13 @@ def _tiles(found: Evaluation) -> list[Tile]:
         flagged = found.p_value <= found.alpha
         note = f"of {count(len(flagged), 'sample')}"
         if found.abnormal is not None and (~found.abnormal).any():
-            note += f"; {percent(float(flagged[~found.abnormal].mean()), 2)} of the normal ones"
+            good = flagged[~found.abnormal]
+            note += f"; false alarms: {int(good.sum())} of {len(good):,} normal ones"
         tiles.append(Tile(label="Flagged", value=f"{int(flagged.sum()):,}", note=note))
-    if found.threshold is not None:
+    if found.threshold is not None and not isinf(found.threshold):
         shown = found.threshold_display
         note = "raw score, flagged above it" + (f"; {shown:.2f} on the display scale" if shown is not None else "")
-        if found.threshold == float("inf"):
-            tiles.append(Tile(label="Threshold", value="none", note="alpha is too small for the calibration samples"))
-        else:
-            tiles.append(Tile(label="Threshold", value=number(found.threshold), note=note))
+        tiles.append(Tile(label="Threshold", value=number(found.threshold), note=note))
     return tiles
 
 
@@ -153,9 +160,39 @@ def _metrics(found: Evaluation) -> Table | None:
         return None
     rows = []
     for name, interval in found.metrics.items():
-        label, meaning = words.METRICS.get(name, (name, ""))
-        rows.append((label, f"{interval.value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}", meaning))
-    return Table(caption="Metrics on raw scores", head=("Metric", "Value", "95 % interval", "What it says"), rows=rows)
+        label, meaning = words.METRICS.get(name, (name.replace("_", " "), ""))
+        value, low, high = (_metric(part, name) for part in (interval.value, interval.low, interval.high))
+        rows.append((label, value, f"{low} to {high}", meaning))
+    return Table(caption="Metrics", head=("Metric", "Value", "95 % interval", "What it says"), rows=rows)
+
+
+def _metric(value: float, name: str) -> str:
+    return number(value, 3) if name == "reconstruction_error" else f"{value:.3f}"
+
+
+_ERRORS = 12
+"""Rows shown of each kind of error."""
+
+
+def _errors(found: Evaluation) -> list[Table]:
+    """The names of missed samples and of false alarms, the clearest errors first."""
+    if found.abnormal is None or found.p_value is None or found.alpha is None or found.score is None:
+        return []
+    flagged = found.p_value <= found.alpha
+    tables = []
+    for caption, rows, sign in (
+        ("Missed", found.abnormal & ~flagged, 1),
+        ("False alarms", ~found.abnormal & flagged, -1),
+    ):
+        places = np.flatnonzero(rows)
+        places = places[np.argsort(sign * found.score[places], kind="stable")]
+        if not len(places):
+            continue
+        shown = places[:_ERRORS]
+        lines = [(found.ids[at], number(found.score[at]), number(found.p_value[at], 2)) for at in shown]
+        amount = f"{len(places):,}" if len(places) == len(shown) else f"{len(shown)} of {len(places):,}"
+        tables.append(Table(caption=f"{caption} ({amount})", head=("Sample", "Raw score", "p-value"), rows=lines))
+    return tables
 
 
 def _likelihood(found: Evaluation) -> Table | None:
@@ -195,19 +232,22 @@ _CAPTIONS = {
     "calibration": "Calibration",
     "versions": "Versions",
 }
-_HIDDEN = ("checksums", "format", "final", "score", "scores", "display", "threshold_display")
+_HIDDEN = ("checksums", "final", "planned", "spec")
 
 
 def _protocol(manifest: Mapping[str, Any], found: Evaluation | None) -> list[Table]:
-    tables = []
-    for name in [*_CAPTIONS, *(name for name in manifest if name not in _CAPTIONS)]:
-        rows = facts(_section(manifest, name), skip=_HIDDEN)
-        if rows and name not in _HIDDEN:
-            tables.append(Table(caption=_CAPTIONS.get(name, name.replace("_", " ").capitalize()), rows=rows))
-    loose = {name: value for name, value in manifest.items() if not isinstance(value, Mapping)}
-    if rows := facts(loose, skip=_HIDDEN):
-        tables.append(Table(caption="Run", rows=rows))
+    parts = {name: value for name, value in manifest.items() if isinstance(value, Mapping) and name not in _HIDDEN}
+    detector = _section(manifest, "detector")
+    parts["detector"] = {name: value for name, value in detector.items() if name != "params"}
+    parts["detector"] = {**_section(detector, "params"), **parts["detector"]}
+    order = [*_CAPTIONS, *(name for name in parts if name not in _CAPTIONS)]
+    tables = [
+        Table(caption=_CAPTIONS.get(name, _sentence(name).rstrip(".")), rows=facts(parts.get(name, {}), skip=_HIDDEN))
+        for name in order
+    ]
     if found is not None:
         tables.append(Table(caption="Evaluated data", rows=facts(found.data)))
         tables.append(Table(caption="Evaluation", rows=facts(found.protocol)))
+    version = manifest.get("urbild")
+    tables.append(Table(caption="Run", rows=[("written by", f"Urbild {version}")] if version else []))
     return [table for table in tables if table.rows]

@@ -167,11 +167,14 @@ class Page:
     promise: Sequence[Passage]
     protocol: Sequence[Table]
     tiles: Sequence[Tile] = ()
-    notes: Sequence[str] = ()
+    notices: Sequence[str] = ()
+    left_out: Sequence[str] = ()
     histogram: Histogram | None = None
     curves: Sequence[Drawing] = ()
     metrics: Table | None = None
+    quality_title: str = ""
     likelihood: Table | None = None
+    errors: Sequence[Table] = ()
     gallery_text: str = ""
     scale: Scale | None = None
     galleries: Sequence[Gallery] = ()

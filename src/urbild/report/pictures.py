@@ -98,13 +98,17 @@ def _eight_bit(values: NDArray[Any]) -> Pixels:
 
 
 def heat_scale(maps: Sequence[NDArray[Any]]) -> tuple[float, float]:
-    """Ends of the colour scale that all `maps` share: their upper quartile, and nearly their largest value."""
+    """Ends of the colour scale that all `maps` share: their upper quartile, and nearly their largest value.
+
+    The hot end is at least four times the cold one, so that where nothing is strange nothing looks hot.
+    """
     if not maps:
         return 0.0, 1.0
     most = max(100, _SEEN // len(maps))
     values = np.concatenate([heat.ravel()[:: max(1, heat.size // most)] for heat in maps])
     values = values[np.isfinite(values)]
     low, high = (float(v) for v in np.quantile(values, [0.75, 0.998])) if len(values) else (0.0, 1.0)
+    high = max(high, 4 * low)
     return (low, high) if high > low else (low, low + 1.0)
 
 

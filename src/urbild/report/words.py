@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from urbild.evaluation import Evaluation
 from urbild.report.parts import Passage, count, number, percent
 
+TOLD_APART, MEASURED = "How well normal and abnormal are told apart", "What was measured"
+
 METRICS: Mapping[str, tuple[str, str]] = {
     "image_auroc": ("AUROC", "How often an abnormal sample scores above a normal one; 0.5 is guessing, 1 is perfect."),
     "image_aupr": ("AUPR", "Precision averaged over recall; guessing reaches the share of abnormal samples."),
@@ -18,6 +20,15 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "Normal samples flagged where 95 % of the abnormal ones are; 0 is perfect.",
     ),
     "pixel_auroc": ("Pixel AUROC", "The same as AUROC for single pixels of the heat maps against the true masks."),
+    "hit_rate": ("Found at alpha", "Abnormal samples that are flagged at the alpha of this page."),
+    "false_alarm_rate": (
+        "False alarms at alpha",
+        "Normal samples that are flagged at it; over many samples at most alpha on average.",
+    ),
+    "reconstruction_error": (
+        "Reconstruction error",
+        "Mean squared difference between normal samples, as prepared for the model, and the model's version of them.",
+    ),
     "pro": ("PRO", "How well the heat maps cover each defect, small ones counting like large ones; 1 is perfect."),
 }
 """Name and meaning of the metrics, by the name they are stored under."""
@@ -50,29 +61,37 @@ def verdict(found: Evaluation) -> list[str]:
     ]
 
 
-def promise(found: Evaluation | None) -> list[Passage]:
-    """What p-values, alpha and pictures mean, as far as the page shows them."""
+def promise(found: Evaluation | None, *, grouped: bool = False) -> list[Passage]:
+    """What p-values, alpha and pictures mean, as far as the page shows them.
+
+    Args:
+        found: the evaluation.
+        grouped: whether the calibration scores are those of groups that belong together.
+    """
     if found is None:
         return []
     passages = []
     if found.calibration is not None and found.alpha is not None:
-        passages += _calibrated(len(found.calibration.score), found.alpha)
+        passages += _calibrated(len(found.calibration.score), found.alpha, grouped=grouped)
     elif found.score is not None:
         passages.append(Passage(title="No threshold yet", text=_RAW))
-    if found.metrics:
+    if found.curves:
         passages.append(Passage(title="AUROC and its kin", text=_AUROC))
     if any(example.map is not None for example in found.gallery):
         passages.append(Passage(title="Heat maps", text=_HEAT))
     return passages
 
 
-def _calibrated(size: int, alpha: float) -> list[Passage]:
-    known = f"{count(size, 'normal sample')}, kept away from training, were scored to learn how strange they look. "
+def _calibrated(size: int, alpha: float, *, grouped: bool) -> list[Passage]:
+    what = (
+        count(size, "group of normal samples", "groups of normal samples") if grouped else count(size, "normal sample")
+    )
+    known = f"{what}, kept away from training, were scored to learn how strange they look. "
     rate = (
         f"A sample is flagged when its p-value is at most alpha, here {number(alpha)}. Of new normal samples, at most "
         f"{percent(alpha)} are then flagged on average (one in {number(1 / alpha, 3)}), whatever the model and the "
         "data, as long as they come from where the calibration samples came from. Alpha can be changed at any time "
-        f"without training again; with {count(size, 'calibration sample')} the smallest one that can flag anything is "
+        f"without training again; with {count(size, 'calibration score')} the smallest one that can flag anything is "
         f"{number(1 / (size + 1), 2)}."
     )
     return [
