@@ -76,7 +76,7 @@ def image_metrics(
     }
     value |= {name: float(v[0]) for name, v in _measure(ranking, ranking.once()).items() if name not in value}
     drawn = [_measure(ranking, block) for block in ranking.resample(seed, resamples)]
-    return {name: interval(value[name], np.concatenate([d[name] for d in drawn])) for name in value}
+    return {name: interval(value[name], np.concatenate([np.zeros(0), *(d[name] for d in drawn)])) for name in value}
 
 
 def interval(value: float, drawn: Floats) -> Interval:
@@ -99,7 +99,7 @@ def mean(values: Floats, *, seed: int = 0, resamples: int = 1000) -> Interval:
     each = max(1, _BLOCK // len(values))
     blocks = [min(each, resamples - first) for first in range(0, resamples, each)]
     drawn = [rng.multinomial(len(values), share, size=count) @ values / len(values) for count in blocks]
-    return interval(float(values.mean()), np.concatenate(drawn))
+    return interval(float(values.mean()), np.concatenate([np.zeros(0), *drawn]))
 
 
 class Ranking:
