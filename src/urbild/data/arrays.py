@@ -159,10 +159,11 @@ def from_array_file(path: Path, *, y: Any, groups: Any, reading: Reading, origin
         if path.suffix.lower() == ".npy":
             values = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
-            with np.load(path, allow_pickle=False) as archive:
+            # Opened here, because a damaged archive is not closed by numpy.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 values, y, groups = _members(archive, path, y, groups)
     except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
-        if "pickle" in str(error):
+        if "pickle" in str(error) or "Python objects" in str(error):
             msg = f"{path} holds Python objects, which are never unpickled; save plain numbers."
         elif path.stat().st_size == 0:
             msg = f"{path} is empty (zero bytes)."

@@ -13,7 +13,8 @@ def draw(seed: int, *coordinates: "np.ndarray | int") -> np.ndarray:
     state = _mix(np.asarray([seed % 2**64], dtype=np.uint64))
     for coordinate in coordinates:
         part = np.atleast_1d(np.asarray(coordinate, dtype=np.int64)).astype(np.uint64)
-        state = _mix(state ^ _mix(part))
+        # Multiplying breaks the symmetry: equal coordinates must not cancel.
+        state = _mix(state * _FIRST + _mix(part))
     return state
 
 

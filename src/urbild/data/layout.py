@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
@@ -42,13 +43,18 @@ def write_folder(
     root = Path(directory)
     parts = {part: _read(name, part, seed) for part in ("train", "test")}
     plan = [entry for part, records in parts.items() for entry in _plan(part, records, normal, abnormal, most)]
+    if root.is_dir() and any(root.iterdir()):
+        msg = f"{root} is not empty; give a new directory."
+        raise OutputError(msg)
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        if any(root.iterdir()):
-            msg = f"{root} is not empty; give a new directory."
-            raise OutputError(msg)
-        for part, row, folder in plan:
-            _write(root, parts[part], part, row, folder)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside its place and then moved, so that nothing half-written is left behind.
+        with TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as draft:
+            whole = Path(draft, "whole")
+            whole.mkdir()
+            for part, row, folder in plan:
+                _write(whole, parts[part], part, row, folder)
+            whole.replace(root)
     except OSError as error:
         msg = f"{root} cannot be written ({error.strerror})."
         raise OutputError(msg) from error

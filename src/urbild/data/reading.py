@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from urbild.data.arrays import from_array, from_array_file
 from urbild.data.folders import from_files, from_folder
 from urbild.data.images import SUFFIXES
 from urbild.data.known import read_known
-from urbild.data.records import Reading, Records
+from urbild.data.records import Reading, Records, name_labels, number_groups
 from urbild.data.tables import from_frame, from_table_file
 from urbild.errors import DataError
 
@@ -49,7 +50,8 @@ def as_records(data: Any, *, y: Any = None, groups: Any = None, reading: Reading
         values = data.detach().cpu().numpy()
         return from_array(values, y=y, groups=groups, reading=reading, origin="tensor", torch_order=True)
     if isinstance(data, Sequence) and data and all(isinstance(entry, (str, os.PathLike)) for entry in data):
-        return from_files([Path(entry) for entry in data], reading, origin=f"{len(data)} paths")
+        files = from_files([Path(entry) for entry in data], reading, origin=f"{len(data)} paths")
+        return _with(files, y, groups)
     try:
         values = np.asarray(data)
     except ValueError as error:
@@ -63,7 +65,7 @@ def as_records(data: Any, *, y: Any = None, groups: Any = None, reading: Reading
 def _from_path(name: str, y: Any, groups: Any, reading: Reading) -> Records:
     path = Path(name)
     if path.is_dir():
-        return from_folder(path, reading, origin=name)
+        return _with(from_folder(path, reading, origin=name), y, groups)
     if path.is_file():
         suffix = path.suffix.lower()
         if suffix in ARRAYS:
@@ -71,8 +73,16 @@ def _from_path(name: str, y: Any, groups: Any, reading: Reading) -> Records:
         if suffix in TABLES:
             return from_table_file(path, y=y, groups=groups, reading=reading, origin=name)
         if suffix in SUFFIXES:
-            return from_files([path], reading, origin=name)
+            return _with(from_files([path], reading, origin=name), y, groups)
         known = " ".join(sorted(TABLES | ARRAYS | SUFFIXES))
         msg = f"{name} is of no known type; known suffixes: {known}."
         raise DataError(msg)
-    return read_known(name, reading)
+    return _with(read_known(name, reading), y, groups)
+
+
+def _with(records: Records, y: Any, groups: Any) -> Records:
+    """The records with the labels and groups that were given beside them."""
+    if y is not None:
+        labels, classes = name_labels(y, len(records), "y")
+        records = replace(records, labels=labels, classes=classes)
+    return records if groups is None else replace(records, groups=number_groups(groups, len(records)))
