@@ -166,7 +166,12 @@ def table() -> Evaluation:
 
 
 def write_run(
-    directory: Path, found: Evaluation | None = None, *, calibrated: bool = True, trained: bool = True
+    directory: Path,
+    found: Evaluation | None = None,
+    *,
+    calibrated: bool = True,
+    trained: bool = True,
+    grouped: bool = False,
 ) -> Path:
     """A run directory as `fit` and `evaluate` leave one."""
     manifest: dict[str, Any] = {
@@ -176,7 +181,7 @@ def write_run(
     }
     if calibrated:
         manifest["detector"] = {"alpha": 0.05, "reduction": "model"}
-        manifest["calibration"] = {"scores": [0.1] * 200, "n": 200}
+        manifest["calibration"] = {"scores": [0.1] * 200, "grouped": grouped}
     artifacts.save(directory, {"weight": torch.zeros(2)}, manifest)
     if trained:
         (directory / "metrics.csv").write_text(metrics(), encoding="utf-8")

@@ -11,6 +11,7 @@ from report_fixtures import EVIL, digits, evaluation, surfaces, table, write_run
 from urbild.errors import ArtifactError, OutputError
 from urbild.evaluation import Evaluation, Example
 from urbild.report import build
+from urbild.report.parts import facts, number
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "col"}
 
@@ -178,6 +179,16 @@ def test_a_run_without_calibration_or_training_curves_says_so(tmp_path):
     assert sections(page) == {"verdict", "protocol"}
 
 
+def test_likelihoods_are_shown_with_their_kind(full):
+    assert "(ELBO, 1 draw)" in full.read_text()
+    assert "-31.2 nats" in full.read_text()
+
+
+def test_calibration_by_groups_is_told(tmp_path):
+    texts = [build(write_run(tmp_path / str(g), evaluation(digits()), grouped=g)).read_text() for g in (False, True)]
+    assert ["groups of normal samples, kept away" in text for text in texts] == [False, True]
+
+
 def test_scores_without_calibration_decide_nothing(tmp_path):
     found = evaluation(digits())
     found.alpha = found.threshold = found.threshold_display = found.calibration = found.p_value = found.display = None
@@ -308,3 +319,37 @@ def test_the_page_goes_where_it_is_asked_to_and_leaves_nothing_else(tmp_path):
     with pytest.raises(OutputError, match="cannot write"):
         build(run, target / "below-a-file.html")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "run"]
+
+
+def test_the_protocol_names_everything_and_counts_what_is_long():
+    rows = dict(
+        facts(
+            {
+                "steps": {"main": 400},
+                "shape": [1, 8, 8],
+                "scores": [0.1] * 200,
+                "columns": [{"name": "pressure"}],
+                "clip": None,
+                "grouped": False,
+                "share": 1 / 3,
+                "secret": 1,
+            },
+            skip=("secret",),
+        )
+    )
+    assert rows == {
+        "steps: main": "400",
+        "shape": "1 x 8 x 8",
+        "scores": "200 values",
+        "columns": "1 value",
+        "grouped": "no",
+        "share": "0.333333",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.123456, "0.1235"), (12345.6, "12,346"), (2e-14, "2e-14"), (0.0, "0"), (float("nan"), "not defined")],
+)
+def test_numbers_are_short(value, text):
+    assert number(value) == text

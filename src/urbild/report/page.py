@@ -232,6 +232,7 @@ _CAPTIONS = {
     "calibration": "Calibration",
     "versions": "Versions",
 }
+_COUNTS = {"n": "samples", "n_abnormal": "abnormal", "n_skipped": "skipped", "n_masks": "with a mask"}
 _HIDDEN = ("checksums", "final", "planned", "spec")
 
 
@@ -246,7 +247,8 @@ def _protocol(manifest: Mapping[str, Any], found: Evaluation | None) -> list[Tab
         for name in order
     ]
     if found is not None:
-        tables.append(Table(caption="Evaluated data", rows=facts(found.data)))
+        data = {_COUNTS.get(name, name): value for name, value in found.data.items()}
+        tables.append(Table(caption="Evaluated data", rows=facts(data)))
         tables.append(Table(caption="Evaluation", rows=facts(found.protocol)))
     version = manifest.get("urbild")
     tables.append(Table(caption="Run", rows=[("written by", f"Urbild {version}")] if version else []))

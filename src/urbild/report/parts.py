@@ -225,8 +225,8 @@ def _text(value: object) -> str:
         case int():
             return str(value)
         case list() | tuple():
-            if len(value) > 12:
-                return f"{len(value):,} values"
+            if len(value) > 12 or any(isinstance(entry, Mapping) for entry in value):
+                return count(len(value), "value")
             return " x ".join(map(str, value)) if _is_shape(value) else ", ".join(map(_text, value)) or "none"
         case _:
             return str(value)
