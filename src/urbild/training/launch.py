@@ -92,13 +92,13 @@ def fit(
 
 
 def _fabric(plan: Plan, device: torch.device, *, strategy: str) -> Fabric:
-    # fp16 on a CPU is honest work with a scaler of its own, which Fabric's flag would silently turn into bf16
-    scaled = plan.precision == "16"
-    plugins: Any = [MixedPrecision("16-mixed", device.type, torch.amp.GradScaler(device.type))] if scaled else []
-    precision: Any = None if scaled else {"32": "32-true", "bf16": "bf16-mixed"}[plan.precision]
-    return Fabric(
-        accelerator=device.type, devices=plan.devices, strategy=strategy, precision=precision, plugins=plugins
-    )
+    # plugins, not the flag, which would silently turn fp16 on a CPU into bf16, and announces itself
+    plugins: Any = []
+    if plan.precision == "16":
+        plugins = [MixedPrecision("16-mixed", device.type, torch.amp.GradScaler(device.type))]
+    if plan.precision == "bf16":
+        plugins = [MixedPrecision("bf16-mixed", device.type)]
+    return Fabric(accelerator=device.type, devices=plan.devices, strategy=strategy, plugins=plugins)
 
 
 def _work(fabric: Fabric, job: Job, epochs: float) -> Outcome:
