@@ -198,7 +198,7 @@ def test_labels_are_missing_where_evaluation_needs_them(cli, table, tmp_path):
     pd.read_csv(table).drop(columns="label").to_csv(tmp_path / "bare.csv", index=False)
     assert "label" in cli("evaluate", "run", "bare.csv").sentence
     assert "has no class 'fine'; known: heavy, normal." in cli("evaluate", "run", table, "--normal", "fine").sentence
-    assert "--label-column" in cli("evaluate", "run", table, "--label-column", "klass").sentence
+    assert "no column 'klass' for the labels" in cli("evaluate", "run", table, "--label-column", "klass").sentence
 
 
 def test_systems_that_lack_a_verb_name_those_that_have_it(cli, run, digits):
