@@ -122,7 +122,10 @@ def test_an_output_directory_that_is_not_empty(cli, photos, tmp_path):
 def test_an_output_path_below_a_file(cli, photos, run, tmp_path):
     (tmp_path / "file").write_text("")
     assert "file/run" in fit(cli, photos, "--out", "file/run")
-    for words in (["score", run, photos, "--out", "file/scores.csv"], ["score", run, photos, "--heatmaps", "file/maps"]):
+    for words in (
+        ["score", run, photos, "--out", "file/scores.csv"],
+        ["score", run, photos, "--heatmaps", "file/maps"],
+    ):
         assert "file" in cli(*words).sentence
     assert "is a directory" in cli("score", run, photos, "--out", "photos").sentence
 

@@ -11,13 +11,13 @@ from urbild.errors import OptionError, nearest
 
 JOBS: dict[str, tuple[str, ...]] = {
     "digits": ("--model", "autoencoder"),
-    "surfaces": ("--model", "autoencoder"),
+    "surfaces": ("--model", "autoencoder", "--patch", "32", "--width", "16", "--steps", "500"),
 }
 """What each job adds to `urbild fit`."""
 
 ABOUT = {
-    "digits": "Handwritten digits: the ones are normal, every other digit is a stranger.",
-    "surfaces": "Brushed, woven and grainy surfaces: scratches, spots, dents and missing threads are to be found.",
+    "digits": "handwritten digits; nine of them are normal, the fours are not",
+    "surfaces": "brushed, woven and grainy surfaces; some have scratches, spots, dents or missing threads",
 }
 
 
@@ -44,7 +44,7 @@ def _job(job: str, arguments: Arguments, console: Console) -> Path:
     if not data.exists():
         shared.make(place)
         write_folder(job, data, seed=0)
-    console.note(f"data: {data}/train/good, {data}/test/..., as yours would lie")
+    console.note(f"data written to {data}: train/good, test/good, test/..., as a user's would lie")
     for words in commands(job, data, run, arguments):
         console.note(f"\n$ {shlex.join(['urbild', *words])}")
         _run(words, console)

@@ -53,16 +53,17 @@ PART = Option(
     "test",
 )
 SCORED = Group("Data", (PART, *LABELS, *FILES))
+SIZE = Option(
+    "size",
+    "working size of images: 64, or 64x96 (height x width); without it chosen from the data",
+    int | str | None,
+    None,
+    "N",
+)
 TRAINED = Group(
     "Data",
     (
-        Option(
-            "size",
-            "working size of images: 64, or 64x96 (height x width); without it chosen from the data",
-            int | str | None,
-            None,
-            "N",
-        ),
+        SIZE,
         Option(
             "normalise", "'image' takes brightness and contrast out of every image", Literal["none", "image"], "none"
         ),
