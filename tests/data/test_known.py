@@ -114,7 +114,7 @@ def test_a_folder_whose_writing_fails_is_not_left_half_written(tmp_path, monkeyp
 
     monkeypatch.setattr(Image.Image, "save", full)
     for name in ("empty", "new"):
-        with pytest.raises(OutputError, match="cannot be written .No space left on device"):
+        with pytest.raises(OutputError, match=r"cannot be written .No space left on device"):
             write_folder("digits", tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
@@ -129,6 +129,7 @@ def test_digits_are_written_with_one_of_them_abnormal(tmp_path):
     assert len(as_records(other)) == 3 + 3 + 9 * 3
 
 
+@pytest.mark.data
 def test_tables_have_no_folder(tmp_path, real_data):
     with pytest.raises(DataError, match="is a table"):
         write_folder("adbench/14_glass", tmp_path / "x")

@@ -73,7 +73,9 @@ def test_an_error_in_a_worker_is_one_sentence(grey):
     records = as_records(grey)
     preparation = Preparation.fit(records, size=16)
     (grey / "011.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"^\S*011\.png is empty \(zero bytes\)\.$"):
+    with pytest.raises(
+        DataError, match=r"^\S*011\.png is empty \(zero bytes\); replace it, or leave it out with --skip-bad\.$"
+    ):
         list(preparation.source(records, workers=2).batches(8))
 
 

@@ -92,7 +92,7 @@ def test_columns_may_stand_in_another_order(frame):
 
 def test_other_columns_are_named(frame):
     preparation = Preparation.fit(as_records(frame))
-    with pytest.raises(ShapeError, match="lacks the column 'height'.*did you mean heigth"):
+    with pytest.raises(ShapeError, match=r"lacks the column 'height'.*did you mean heigth"):
         preparation.check(as_records(frame.rename(columns={"height": "heigth"})))
     with pytest.raises(ShapeError, match="has the column 'more'"):
         preparation.check(as_records(frame.assign(more=1.0)))

@@ -77,7 +77,7 @@ class ArrayRecords(Records):
         index = np.asarray(rows, dtype=np.int64)
         return replace(
             self,
-            ids=RowNames(self.rows[index]) if isinstance(self.ids, RowNames) else [self.ids[row] for row in index],
+            ids=self.ids.take(index) if isinstance(self.ids, RowNames) else [self.ids[row] for row in index],
             labels=None if self.labels is None else self.labels[index],
             groups=None if self.groups is None else self.groups[index],
             rows=self.rows[index],

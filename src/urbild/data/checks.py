@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from urbild.data.images import REMEDY
 from urbild.data.records import Records
 from urbild.data.tables import TableRecords
 from urbild.data.workers import choose_workers, in_order
@@ -73,7 +74,7 @@ def _read(records: Records, rows: range) -> dict[int, tuple[bytes, str]]:
 
 
 def _bad(records: Records, faults: dict[int, str], *, skip_bad: bool) -> str:
-    first = next(iter(faults.values())).rstrip(".")
+    first = next(iter(faults.values())).removesuffix(REMEDY).rstrip(".")
     if len(records) == 1:
         return f"{first}."
     remedy = "check the files" if skip_bad else "replace or remove what is bad, or leave it out with --skip-bad"

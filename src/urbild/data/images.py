@@ -23,6 +23,7 @@ SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}
     | {".pfm", ".gif", ".jp2", ".tga"}
 )
+REMEDY = "; replace it, or leave it out with --skip-bad."
 _ORIENTATION = 0x0112
 # What Pillow's readers raise on files that are not what they claim to be.
 _UNREADABLE = (
@@ -129,10 +130,10 @@ def _reading(path: Path) -> Iterator[None]:
         raise DataError(msg) from error
     except _UNREADABLE as error:
         if path.stat().st_size == 0:
-            msg = f"{path} is empty (zero bytes)."
+            msg = f"{path} is empty (zero bytes){REMEDY}"
         else:
             reason = str(error).splitlines()[0].replace(f" {str(path)!r}", "") if str(error) else type(error).__name__
-            msg = f"{path} is corrupt, truncated or no image ({reason})."
+            msg = f"{path} is corrupt, truncated or no image ({reason}){REMEDY}"
         raise DataError(msg) from error
 
 

@@ -65,7 +65,11 @@ class RowNames(Sequence[str]):
     """The ids "row 0", "row 1", ... of samples that have no file name, made when they are asked for."""
 
     def __init__(self, rows: np.ndarray | range) -> None:
-        self._rows = rows
+        self._rows = np.asarray(rows)
+
+    def take(self, index: np.ndarray) -> "RowNames":
+        """The names of some of the rows."""
+        return RowNames(self._rows[index])
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -72,7 +73,7 @@ class ImageSource(Source):
     def fetch(self, rows: Sequence[int], *, epoch: int = 0) -> Batch:
         """The images, or crops of them, at `rows`; decodes in this process what is not kept."""
         at = np.asarray(rows, dtype=np.int64)
-        found = {int(image): self._encoded(int(image)) for image in self._missing(at)}
+        found = _encode(self._records, self._rows, self._pixels, self._missing(at))
         return self._assemble(at, epoch, found)
 
     def stream(self, plan: Iterable[Request]) -> Iterator[Batch]:
@@ -80,7 +81,9 @@ class ImageSource(Source):
         requests = iter(plan)
         if self._workers and not self._shelf.full:
             ahead: deque[Request] = deque()
-            for found in in_order(self._decode, _noted(requests, ahead, self._missing), self._workers):
+            # Not a method: what goes to the workers must not carry the images that are kept here.
+            work = partial(_encode, self._records, self._rows, self._pixels)
+            for found in in_order(work, _noted(requests, ahead, self._missing), self._workers):
                 epoch, rows = ahead.popleft()
                 yield self._assemble(np.asarray(rows, dtype=np.int64), epoch, found)
                 if self._shelf.full:
@@ -96,12 +99,6 @@ class ImageSource(Source):
         if self._shelf.full:
             return []
         return [image for image in np.unique(self._images(at)).tolist() if image not in self._shelf]
-
-    def _encoded(self, image: int) -> Encoded:
-        return self._pixels.encode(self._records, int(self._rows[image]))
-
-    def _decode(self, images: list[int]) -> dict[int, Encoded]:
-        return {image: self._encoded(image) for image in images}
 
     def _assemble(self, at: np.ndarray, epoch: int, found: dict[int, Encoded]) -> Batch:
         for image, encoded in found.items():
@@ -127,6 +124,10 @@ class ImageSource(Source):
             ]
         )
         return values, *scalings(encoded)
+
+
+def _encode(records: Records, rows: np.ndarray, pixels: Pixels, images: list[int]) -> dict[int, Encoded]:
+    return {image: pixels.encode(records, int(rows[image])) for image in images}
 
 
 def _noted(

@@ -48,10 +48,10 @@ class TableRecords(Records):
     def select(self, rows: Sequence[int] | np.ndarray) -> "Self":
         """The samples `rows`, in that order."""
         index = np.asarray(rows, dtype=np.int64)
-        kept = np.asarray([int(name.removeprefix("row ")) for name in self.ids])[index]
+        assert isinstance(self.ids, RowNames)
         return replace(
             self,
-            ids=RowNames(kept),
+            ids=self.ids.take(index),
             labels=None if self.labels is None else self.labels[index],
             groups=None if self.groups is None else self.groups[index],
             frame=self.frame.iloc[index],
