@@ -92,8 +92,8 @@ def test_columns_may_stand_in_another_order(frame):
 
 def test_other_columns_are_named(frame):
     preparation = Preparation.fit(as_records(frame))
-    with pytest.raises(ShapeError, match=r"lacks the column 'height'.*did you mean heigth"):
-        preparation.check(as_records(frame.rename(columns={"height": "heigth"})))
+    with pytest.raises(ShapeError, match=r"lacks the column 'height'.*did you mean height_"):
+        preparation.check(as_records(frame.rename(columns={"height": "height_"})))
     with pytest.raises(ShapeError, match="has the column 'more'"):
         preparation.check(as_records(frame.assign(more=1.0)))
     with pytest.raises(ShapeError, match="holds image data, but the model was trained on vector data"):

@@ -113,18 +113,7 @@ def from_array(
         ShapeError: not an array of 2, 3 or 4 axes.
     """
     reading = reading or Reading()
-    values = given if isinstance(given, np.ndarray) else np.asarray(given)
-    if values.dtype.kind not in "biuf":
-        msg = f"{origin} holds values of type {values.dtype}, not real numbers."
-        raise DataError(msg)
-    if values.ndim not in (2, 3, 4):
-        msg = (
-            f"{origin} has shape {values.shape}; wanted rows [N, D] or images [N, H, W], [N, H, W, C] or [N, C, H, W]."
-        )
-        raise ShapeError(msg)
-    if 0 in values.shape:
-        msg = f"{origin} has shape {values.shape}, which holds no sample; give at least two."
-        raise DataError(msg)
+    values = _checked(given, origin)
     rows = np.arange(len(values))
     if values.dtype.kind == "f":
         _check_finite(values, rows, origin)
@@ -171,6 +160,23 @@ def from_array_file(path: Path, *, y: Any, groups: Any, reading: Reading, origin
             msg = f"{path} is corrupt or truncated ({str(error).splitlines()[0] if str(error) else 'unreadable'})."
         raise DataError(msg) from error
     return from_array(values, y=y, groups=groups, reading=reading, origin=origin)
+
+
+def _checked(given: Any, origin: str) -> np.ndarray:
+    """An array that can hold samples by its type and shape."""
+    values = given if isinstance(given, np.ndarray) else np.asarray(given)
+    if values.dtype.kind not in "biuf":
+        msg = f"{origin} holds values of type {values.dtype}, not real numbers."
+        raise DataError(msg)
+    if values.ndim not in (2, 3, 4):
+        msg = (
+            f"{origin} has shape {values.shape}; wanted rows [N, D] or images [N, H, W], [N, H, W, C] or [N, C, H, W]."
+        )
+        raise ShapeError(msg)
+    if 0 in values.shape:
+        msg = f"{origin} has shape {values.shape}, which holds no sample; give at least two."
+        raise DataError(msg)
+    return values
 
 
 def _members(archive: Mapping[str, np.ndarray], path: Path, y: Any, groups: Any) -> tuple[np.ndarray, Any, Any]:

@@ -1,6 +1,6 @@
 """Known data sets written as a folder, laid out as a user's would be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,18 +47,22 @@ def write_folder(
         msg = f"{root} is not empty; give a new directory."
         raise OutputError(msg)
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside its place and then moved, so that nothing half-written is left behind.
-        with TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as draft:
-            whole = Path(draft, "whole")
-            whole.mkdir()
-            for part, row, folder in plan:
-                _write(whole, parts[part], part, row, folder)
-            whole.replace(root)
+        _write_all(root, parts, plan)
     except OSError as error:
         msg = f"{root} cannot be written ({error.strerror})."
         raise OutputError(msg) from error
     return root
+
+
+def _write_all(root: Path, parts: Mapping[str, Records], plan: Sequence[tuple[str, int, str]]) -> None:
+    """Writes beside the place and then moves there, so that nothing half-written is left behind."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as draft:
+        whole = Path(draft, "whole")
+        whole.mkdir()
+        for part, row, folder in plan:
+            _write(whole, parts[part], part, row, folder)
+        whole.replace(root)
 
 
 def _read(name: str, part: str, seed: int) -> Records:

@@ -5,6 +5,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import current_process
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -65,7 +66,7 @@ def choose_workers(wanted: int | None, items: int) -> int:
     """Workers for a number of items to decode: as wanted, else the cores, and none where starting them costs more.
 
     Where processes cannot be forked (Windows, macOS) none are started unless wanted, because a script without a main
-    guard would then be run again in each of them.
+    guard would then be run again in each of them; nor in a process that may not have any.
 
     Raises:
         OptionError: a negative number is wanted.
@@ -75,7 +76,7 @@ def choose_workers(wanted: int | None, items: int) -> int:
             msg = f"workers={wanted} is out of range; give 0 or more."
             raise OptionError(msg)
         return wanted
-    if items < _WORTH or sys.platform != "linux":
+    if items < _WORTH or sys.platform != "linux" or current_process().daemon:
         return 0
     return min(_MOST, len(os.sched_getaffinity(0)))
 
