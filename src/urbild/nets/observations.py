@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from urbild.contract import DataSpec
 from urbild.errors import OptionError
 from urbild.ops import likelihoods
+from urbild.ops.precision import full
 
 
 class Head(nn.Module, ABC):
@@ -111,10 +112,10 @@ def _need_positive(scale: float | None) -> None:
 
 class _BernoulliHead(Head):
     def mean(self, output: Tensor) -> Tensor:
-        return torch.sigmoid(output.float())
+        return torch.sigmoid(full(output))
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
-        return likelihoods.bernoulli(x, output.float())
+        return likelihoods.bernoulli(x, full(output))
 
 
 class _GaussianHead(Head):
@@ -128,11 +129,11 @@ class _GaussianHead(Head):
         _add_scale(self, spec, scale, start=0.1 if self.bounded else 1.0)
 
     def mean(self, output: Tensor) -> Tensor:
-        return output.float().clamp(0, 1) if self.bounded else output.float()
+        return full(output).clamp(0, 1) if self.bounded else full(output)
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         log_scale = self.log_scale.clamp(min=LOWEST_LOG_SCALE)
-        return likelihoods.gaussian(x, output.float(), log_scale)
+        return likelihoods.gaussian(x, full(output), log_scale)
 
 
 class _DiscretisedHead(Head):
@@ -146,13 +147,13 @@ class _DiscretisedHead(Head):
         _add_scale(self, spec, scale, start=0.1)
 
     def mean(self, output: Tensor) -> Tensor:
-        return output.float().clamp(0, 1)
+        return full(output).clamp(0, 1)
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         log_scale = self.log_scale.clamp(min=LOWEST_LOG_SCALE)
         if self.noise == "logistic":
-            return likelihoods.discretised_logistic(x, output.float(), log_scale, levels=self.levels)
-        return likelihoods.discretised_gaussian(x, output.float(), log_scale, levels=self.levels)
+            return likelihoods.discretised_logistic(x, full(output), log_scale, levels=self.levels)
+        return likelihoods.discretised_gaussian(x, full(output), log_scale, levels=self.levels)
 
 
 LOWEST_LOG_SCALE = -7.0  # about 1/1000: a scale that goes to 0 on constant columns would make the density infinite

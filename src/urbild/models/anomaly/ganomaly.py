@@ -46,6 +46,7 @@ from urbild.contract import (
 from urbild.nets import dcgan, stock
 from urbild.nets.layers import image_size
 from urbild.ops.distances import mean_absolute_error, mean_squared_error, site_error
+from urbild.ops.precision import full
 from urbild.ops.resampling import resize
 
 
@@ -111,9 +112,9 @@ class Ganomaly(Model, Encodes, Decodes, Reconstructs, Scores):
         x = self._work(batch.x)
         z = self.encoder(x)
         version = self.decoder(z)
-        adversarial = mean_squared_error(self.features(x).detach().float(), self.features(version).float()).mean()
-        contextual = mean_absolute_error(x, version.float()).mean()
-        codes = mean_squared_error(z.float(), self.second(version).float()).mean()
+        adversarial = mean_squared_error(full(self.features(x)).detach(), full(self.features(version))).mean()
+        contextual = mean_absolute_error(x, full(version)).mean()
+        codes = mean_squared_error(full(z), full(self.second(version))).mean()
         loss = adversarial + self.contextual * contextual + codes
         return {"loss": loss, "adversarial": adversarial, "contextual": contextual, "codes": codes}
 
@@ -122,7 +123,7 @@ class Ganomaly(Model, Encodes, Decodes, Reconstructs, Scores):
         x = self._work(batch.x)
         with torch.no_grad():
             version = self.decoder(self.encoder(x))
-        real, fake = self.verdict(self.features(x)).float(), self.verdict(self.features(version)).float()
+        real, fake = full(self.verdict(self.features(x))), full(self.verdict(self.features(version)))
         entropy = functional.softplus(-real).mean() + functional.softplus(fake).mean()
         return {"loss": 0.5 * entropy, "told": ((real > 0).float().mean() + (fake < 0).float().mean()) / 2}
 

@@ -39,6 +39,7 @@ from urbild.nets import stock
 from urbild.nets.layers import Normalisation, Upsampling
 from urbild.ops.distances import mean_squared_error, site_error, squared_error
 from urbild.ops.likelihoods import bernoulli
+from urbild.ops.precision import full
 from urbild.ops.schedules import warm_cosine
 
 
@@ -70,7 +71,7 @@ class Autoencoder(Model, Encodes, Decodes, Reconstructs, Scores):
 
     def loss(self, batch: Batch) -> Losses:
         """The squared error of a sample, summed over its entries."""
-        output = self.decoder(self.encoder(batch.x)).float()
+        output = full(self.decoder(self.encoder(batch.x)))
         error = -bernoulli(batch.x, output) if self.spec.kind == "image" else squared_error(batch.x, output)
         return {"loss": error.mean()}
 
@@ -79,7 +80,7 @@ class Autoencoder(Model, Encodes, Decodes, Reconstructs, Scores):
         return code  # [N, Z]
 
     def decode(self, z: Tensor, *, given: Tensor | None = None) -> Tensor:
-        output = self.decoder(z).float()
+        output = full(self.decoder(z))
         return torch.sigmoid(output) if self.spec.kind == "image" else output  # [N, *shape]
 
     def reconstruct(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:

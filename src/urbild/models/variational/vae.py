@@ -48,6 +48,7 @@ from urbild.nets.layers import Normalisation, Upsampling
 from urbild.nets.observations import Head, Observation, default_observation
 from urbild.ops.distances import site_error
 from urbild.ops.gaussians import gaussian_kl, gaussian_log_density, reparameterise
+from urbild.ops.precision import full
 from urbild.ops.schedules import warm_cosine
 
 LOG_VARIANCE = (-10.0, 10.0)  # of the posterior: beyond these the exponential overflows or the noise vanishes
@@ -94,7 +95,7 @@ class Vae(Model, Samples, Encodes, Decodes, Reconstructs, Density, Scores):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance [N, Z] of q(z|x)."""
-        mean, log_variance = self.encoder(x).float().chunk(2, dim=1)
+        mean, log_variance = full(self.encoder(x)).chunk(2, dim=1)
         return mean, log_variance.clamp(*LOG_VARIANCE)
 
     def loss(self, batch: Batch) -> Losses:
