@@ -148,8 +148,8 @@ def resolve(detector: "Detector", source: Source) -> Any:
     scorer = Scorer(model=detector.model_, preparation=detector.preparation_)
     rows = range(min(_LOOK, len(source)))
     seen = [scorer.anomaly(batch.x) for batch in source.stream((0, at) for at in _chunks(rows, scorer.batch))]
-    maps = [one.map for one in seen if one.map is not None]
-    together = Anomaly(torch.cat([one.score for one in seen]), torch.cat(maps) if maps else None)
+    means = [one.map.flatten(1).mean(1, keepdim=True) for one in seen if one.map is not None]
+    together = Anomaly(torch.cat([one.score for one in seen]), torch.cat(means) if means else None)
     tiled = patch_of(detector.preparation_) is not None
     return choose(detector.reduction, detector.preparation_.spec, together, tiled=tiled)
 

@@ -89,12 +89,11 @@ class Scorer:
         return self._whole(records, maps=maps) if patch is None else self._tiled(records, patch, maps=maps)
 
     def anomaly(self, x: Tensor) -> Anomaly:
-        """The model's anomaly of prepared samples [N, *sample], with the map smoothed, on the CPU."""
+        """The model's anomaly of prepared samples [N, *sample], in fp32, on the model's device."""
         assert isinstance(self.model, Scores)
         with _scoring(device := device_of(self.model)):
             found = self.model.anomaly(x.to(device))
-            heat = None if found.map is None else smooth(found.map.float(), self.preparation.spec)
-        return Anomaly(found.score.float().cpu(), None if heat is None else heat.cpu())
+        return Anomaly(found.score.float(), None if found.map is None else found.map.float())
 
     @property
     def batch(self) -> int:
@@ -110,10 +109,10 @@ class Scorer:
         for batch in source.batches(self.batch):
             found = self.anomaly(batch.x)
             rows = batch.index.numpy()
-            heat = found.map
+            heat = None if found.map is None else smooth(found.map, self.preparation.spec).cpu()
             yield Block(
                 rows,
-                _raw(reduce(found.score, heat, self.reduction)),
+                _raw(reduce(found.score.cpu(), heat, self.reduction)),
                 self._at_input_size(records, rows, heat) if maps and image and heat is not None else None,
                 None if image or heat is None else self._by_column(heat),
             )
@@ -134,17 +133,11 @@ class Scorer:
 
     def _tiled(self, records: Records, patch: int, *, maps: bool) -> Iterator[Block]:
         for row, image in enumerate(self.preparation.images(records, workers=self.workers)):
-            largest, heat = stitch(self._unsmoothed, image, patch, overlap=self.overlap, batch=self.batch)
+            largest, heat = stitch(self.anomaly, image, patch, overlap=self.overlap, batch=self.batch)
             smoothed = smooth(torch.from_numpy(heat)[None], self.preparation.spec)
             score = reduce(torch.tensor([largest], dtype=torch.float64), smoothed, self.reduction)
             resized = [_resized(smoothed[0], records.size(row))] if maps else None
             yield Block(np.array([row]), _raw(score), resized)
-
-    def _unsmoothed(self, windows: Tensor) -> Anomaly:
-        assert isinstance(self.model, Scores)
-        with _scoring(device := device_of(self.model)):
-            found = self.model.anomaly(windows.to(device))
-        return Anomaly(found.score.float(), None if found.map is None else found.map.float())
 
 
 def patch_of(preparation: Preparation) -> int | None:

@@ -24,6 +24,7 @@ from urbild.evaluation.record import Array, Floats, Interval
 LIMIT = 0.3
 LEVEL = 0.95
 _FINE, _COARSE = 20, 16
+_PER = 1 << (_FINE - _COARSE)  # fine bins in a coarse one
 _BLOCK = 64  # resamples at a time
 
 
@@ -62,18 +63,21 @@ class Pixels:
             raise ShapeError(msg)
         place, regions = ndimage.label(truth, structure=np.ones((3, 3)))
         share = 1 / np.maximum(np.bincount(place.ravel()), 1)[place[truth]]
-        keys = _keys(heat)
-        fine = np.stack(
-            [
-                np.bincount(keys[~truth], minlength=1 << _FINE),
-                np.bincount(keys[truth], minlength=1 << _FINE),
-                np.bincount(keys[truth], weights=share, minlength=1 << _FINE),
-            ]
+        keys = _keys(heat).astype(np.int64)
+        # only the bins between the smallest and the largest value are touched, from a coarse bin's border on
+        first = int(keys.min()) // _PER * _PER
+        width = (int(keys.max()) - first) // _PER * _PER + _PER
+        normal, abnormal = keys[~truth] - first, keys[truth] - first
+        counts = (
+            np.bincount(normal, minlength=width),
+            np.bincount(abnormal, minlength=width),
+            np.bincount(abnormal, weights=share, minlength=width),
         )
-        self._fine += fine
-        coarse = fine.reshape(3, 1 << _COARSE, -1).sum(2)
+        for total, count in zip(self._fine, counts, strict=True):
+            total[first : first + width] += count
+        coarse = np.stack([count.reshape(-1, _PER).sum(1) for count in counts])
         bins = np.flatnonzero(coarse[:2].any(0))
-        self._images.append(_Image(bins, coarse[:, bins], regions))
+        self._images.append(_Image(bins + first // _PER, coarse[:, bins], regions))
 
     @property
     def images(self) -> int:
@@ -99,7 +103,9 @@ class Pixels:
             spread = np.concatenate([d[name] for d in drawn]) - centre[name] if drawn else np.zeros(1)
             low, high = np.quantile(spread, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
             point = float(exact[0])
-            found[name] = Interval(point, max(0.0, point + min(0.0, low)), min(1.0, point + max(0.0, high)))
+            found[name] = Interval(
+                point, max(0.0, point + min(0.0, float(low))), min(1.0, point + max(0.0, float(high)))
+            )
         return found
 
     def _resample(self, seed: int, resamples: int) -> Iterator[tuple[Floats, Floats]]:
