@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from urbild import runs
 from urbild.contract import DataSpec
 from urbild.data import as_records
-from urbild.detection import CalibrationWarning, Detector, fit_detector, open_run
+from urbild.detection import CalibrationWarning, Detector, fit_detector
 from urbild.errors import ArtifactError, DataError, NotScoringError, OptionError, OutputError, ShapeError
 
 
@@ -329,8 +329,7 @@ def test_a_run_that_was_only_trained_scores_raw_until_it_is_calibrated(tmp_path:
         detector.predict(table())
     assert (detector.recalibrate(table(99, seed=1)).predict(table(500, seed=2)) == -1).mean() < 0.2
     detector.save(tmp_path / "run")
-    reopened = open_run(tmp_path / "run")
-    assert isinstance(reopened, Detector)
+    reopened = Detector.load(tmp_path / "run")
     assert reopened.calibration_ is not None
     assert reopened.calibration_.n == 99
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from scipy.stats import binomtest
 from sklearn import metrics as reference
 from torchmetrics.functional.classification import binary_auroc
 
@@ -125,8 +126,10 @@ def test_curves_lie_in_their_bands_and_meet_scikit_learn() -> None:
 
 def test_rate_and_mean_have_sound_intervals() -> None:
     found = rate(np.arange(100) < 20)
-    assert found.value == 0.2
-    assert 0.1 <= found.low < 0.2 < found.high <= 0.3
+    exact = binomtest(20, 100).proportion_ci(method="exact")
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, exact.low, exact.high))
+    assert rate([False] * 30).high == pytest.approx(binomtest(0, 30).proportion_ci(method="exact").high)
+    assert rate([True] * 30).low == pytest.approx(binomtest(30, 30).proportion_ci(method="exact").low)
     values = np.random.default_rng(0).normal(5, 2, 400)
     found = mean(values)
     assert found.value == pytest.approx(values.mean())

@@ -5,7 +5,6 @@ from urbild.detection.detector import EXPECTED_FAILED_CHECKS, Detector
 from urbild.detection.fitting import fit_detector
 from urbild.detection.heat import Reduction
 from urbild.detection.inputs import InputError, UnknownOptionError
-from urbild.detection.opening import open_run
 from urbild.detection.scorer import Block, Scorer
 from urbild.detection.scoring import Scoring
 
@@ -21,5 +20,4 @@ __all__ = [
     "Scoring",
     "UnknownOptionError",
     "fit_detector",
-    "open_run",
 ]

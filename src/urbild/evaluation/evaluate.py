@@ -158,7 +158,7 @@ def _detection(found: Evaluation, work: _Work, subject: Subject) -> None:
         flagged = found.p_value <= subject.alpha
         for name, rows in (("false_alarm_rate", ~work.abnormal), ("hit_rate", work.abnormal)):
             if rows.any():
-                found.metrics[name] = rate(flagged[rows], **work.bootstrap)
+                found.metrics[name] = rate(flagged[rows])
 
 
 def _scores(work: _Work, subject: Subject, pixels: Pixels | None) -> Floats:
@@ -296,7 +296,7 @@ def _protocol(run: Run, seed: int, resamples: int) -> dict[str, Any]:
         "verbs": list(verbs_of(run.model)),
         "prepared": run.preparation.describe(),
         "trained_on": run.data.get("origin"),
-        "intervals": f"95 % percentile intervals of a stratified bootstrap, {resamples} resamples, seed {seed}",
+        "intervals": f"95 % percentile intervals of a stratified bootstrap, {resamples} resamples, seed {seed}; rates: Clopper-Pearson",
         "device": str(examples.device_of(run.model)),
         "threads": torch.get_num_threads(),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta
 
 from urbild.errors import DataError
 from urbild.evaluation.pixels import Pixels
@@ -85,11 +86,16 @@ def interval(value: float, drawn: Floats) -> Interval:
     return Interval(value, min(value, float(low)), max(value, float(high)))
 
 
-def rate(hits: ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Interval:
-    """The share of true entries, with its interval."""
+def rate(hits: ArrayLike) -> Interval:
+    """The share of true entries, with its exact 95 % interval.
+
+    Source: Clopper and Pearson 1934, The use of confidence or fiducial limits illustrated in the case of the binomial.
+    """
     found = np.asarray(hits, dtype=bool)
-    drawn = np.random.default_rng(seed).binomial(len(found), found.mean(), resamples) / len(found)
-    return interval(float(found.mean()), drawn)
+    n, k = len(found), int(found.sum())
+    low = beta.ppf((1 - LEVEL) / 2, k, n - k + 1) if k else 0.0
+    high = beta.ppf((1 + LEVEL) / 2, k + 1, n - k) if k < n else 1.0
+    return Interval(k / n, float(low), float(high))
 
 
 def mean(values: Floats, *, seed: int = 0, resamples: int = 1000) -> Interval:
