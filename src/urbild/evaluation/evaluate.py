@@ -296,7 +296,7 @@ def _protocol(run: Run, seed: int, resamples: int) -> dict[str, Any]:
         "verbs": list(verbs_of(run.model)),
         "prepared": run.preparation.describe(),
         "trained_on": run.data.get("origin"),
-        "intervals": f"95 % percentile intervals of a stratified bootstrap, {resamples} resamples, seed {seed}; rates: Clopper-Pearson",
+        "intervals": f"95 %: percentiles of a stratified bootstrap, {resamples} resamples, seed {seed}; of rates exact",
         "device": str(examples.device_of(run.model)),
         "threads": torch.get_num_threads(),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
