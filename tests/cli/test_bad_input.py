@@ -4,16 +4,14 @@ import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-
-URBILD = [sys.executable, "-m", "urbild.cli.main"]
 
 
 @pytest.fixture
@@ -144,21 +142,32 @@ def test_bad_input_found_while_training_leaves_nothing(cli, photos):
     assert not Path("deep").exists()
 
 
-def test_a_full_disk_leaves_the_former_state(digits, run, tmp_path):
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Files cannot grow beyond 512 bytes: a write fails part of the way."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_former_state(cli, digits, run, tmp_path):
+    (tmp_path / "scores.csv").write_text("of yesterday")
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
-
-    words = ["recalibrate", str(run), str(digits / "test" / "good")]
-    done = subprocess.run([*URBILD, *words], preexec_fn=small_files, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("urbild: cannot write ")
-    assert done.stderr.count("\n") == 1
+    with full_disk():
+        answers = [
+            cli("recalibrate", run, digits / "test" / "good"),
+            cli("evaluate", run, digits),
+            cli("score", run, digits, "--out", "scores.csv"),
+            cli("fit", digits, "--model", "pca", "--out", "new/run"),
+        ]
+    for answer in answers:
+        assert answer.code == 2
+        assert answer.err.splitlines()[-1].startswith("urbild: cannot write ")
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-    words = ["fit", str(digits), "--model", "pca", "--out", str(tmp_path / "new")]
-    done = subprocess.run([*URBILD, *words], preexec_fn=small_files, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    assert (tmp_path / "scores.csv").read_text() == "of yesterday"
     assert not (tmp_path / "new").exists()
 
 

@@ -72,7 +72,8 @@ def _run(words: list[str], console: Console) -> None:
     from urbild.cli.parsing import parse
 
     command = COMMANDS[words[0]]
-    command.run(parse(command, words[1:]), console)
+    silent = Console(json=True, quiet=True)
+    command.run(parse(command, words[1:]), silent if console.quiet else console)
 
 
 def _free(place: Path) -> Path:

@@ -80,6 +80,7 @@ def train(arguments: Arguments, console: Console) -> Result:
     from urbild.training import reporter
 
     _sane(arguments)
+    shared.positive(arguments, "accumulate")
     records = _records(arguments, console, only_normal=arguments["normal"] is not None)
     keys = ["normalise", "patch", "steps", "seconds", "epochs", "batch", "seed", "precision"]
     keys += ["clip", "accumulate", "patience", "device", "tensorboard"]
@@ -165,7 +166,7 @@ def _sane(arguments: Arguments) -> None:
     if arguments["resume"] and arguments["out"] is None:
         msg = "--resume needs --out, the directory of the run that is to go on."
         raise OptionError(msg)
-    keys = ["steps", "seconds", "epochs", "batch", "clip", "accumulate", "patience", "patch", "patches_per_image"]
+    keys = ["steps", "seconds", "epochs", "batch", "clip", "patience", "patch", "patches_per_image"]
     shared.positive(arguments, *keys, "max_pixels")
     shared.size(arguments["size"])
 
@@ -182,12 +183,22 @@ _DETECTION = Group(
 )
 _NAME = Option("model", "name of the system; `urbild models` lists them", str, DEFAULT_MODEL, "NAME")
 
+_FITTING = Group("Training", (*shared.LEARNING, *shared.RUN))
+_TRAINING = Group(
+    "Training",
+    (
+        *shared.LEARNING,
+        Option("accumulate", "pieces that a batch is cut into, to save memory", int, 1, "N"),
+        Option("tensorboard", "also write TensorBoard's event files into the run", bool, default=False),
+        *shared.RUN,
+    ),
+)
 FIT = Command(
     name="fit",
     summary="train and calibrate a detector on normal samples",
     about="Learns what normal samples look like and calibrates a threshold that keeps a promised rate of false alarms.",
     places=(shared.DATA,),
-    groups=(Group("Model", (_NAME,)), shared.TRAINED, _DETECTION, shared.TRAINING, shared.COMMON),
+    groups=(Group("Model", (_NAME,)), shared.TRAINED, _DETECTION, _FITTING, shared.COMMON),
     model="option",
     example="urbild fit photos/good --model autoencoder --size 64 --out runs/first",
     run=fit,
@@ -197,7 +208,7 @@ TRAIN = Command(
     summary="train any system, detector or not",
     about="Trains a system and keeps it in a run directory. `recalibrate` makes a detector of it, if it scores.",
     places=(Place("name", "of the system; `urbild models` lists them"), shared.DATA),
-    groups=(shared.TRAINED, shared.TRAINING, shared.COMMON),
+    groups=(shared.TRAINED, _TRAINING, shared.COMMON),
     model="place",
     example="urbild train vae digits --latent 16 --out runs/vae",
     run=train,

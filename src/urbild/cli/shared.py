@@ -80,20 +80,14 @@ BUDGET = (
     Option("seconds", "training time", float | None, None, "S"),
     Option("epochs", "passes over the data", float | None, None, "X"),
 )
-TRAINING = Group(
-    "Training",
-    (
-        *BUDGET,
-        Option("batch", "samples in a batch (default: the model's own)", int | None, None, "N"),
-        Option("precision", "of the arithmetic", Literal["auto", "32", "bf16", "16"], "auto"),
-        Option("clip", "largest norm of a gradient", float | None, None, "X"),
-        Option("accumulate", "batches whose gradients are added up", int, 1, "N"),
-        Option("patience", "stop after this many checks without progress on validation normals", int | None, None, "N"),
-        Option("tensorboard", "write TensorBoard logs into the run", bool, default=False),
-        OUT,
-        Option("resume", "go on with the interrupted run in --out", bool, default=False),
-    ),
+LEARNING = (
+    *BUDGET,
+    Option("batch", "samples in a batch (default: the model's own)", int | None, None, "N"),
+    Option("precision", "of the arithmetic", Literal["auto", "32", "bf16", "16"], "auto"),
+    Option("clip", "largest norm of a gradient", float | None, None, "X"),
+    Option("patience", "checks on held-out samples without progress before training stops", int | None, None, "N"),
 )
+RUN = (OUT, Option("resume", "go on with the interrupted run in --out", bool, default=False))
 REDUCTION = Option(
     "reduction",
     "from a map to a score: max of the smoothed map, mean, top share, or the model's own score",
