@@ -50,6 +50,11 @@ def test_reconstructions_are_the_models_version(cli, fitted, digits):
         assert picture.width > picture.height / 2
 
 
+def test_a_run_on_patches_has_no_version_of_whole_images(cli, digits):
+    assert cli("train", "pca", digits, "--patch", 4, "--out", "run").code == 0
+    assert "works on patches of 4 px" in cli("reconstruct", "run", digits).sentence
+
+
 def test_codes(cli, fitted, digits):
     assert cli("encode", fitted, digits / "test" / "good", "--out", "codes.csv").code == 0
     frame = pd.read_csv("codes.csv")

@@ -60,7 +60,8 @@ def _after_fit(
     _tell(detector, arguments["alpha"], console, "held-out normal samples")
     place = shlex.quote(str(directory))
     console.note(f"run: {directory}\n\nNext:")
-    console.note(f"  urbild score {place} NEW_SAMPLES --heatmaps maps --out scores.csv")
+    maps = " --heatmaps maps" if records.kind == "image" else ""
+    console.note(f"  urbild score {place} NEW_SAMPLES{maps} --out scores.csv")
     console.note(f"  urbild evaluate {place} LABELLED_SAMPLES")
     console.note(f"  urbild report {place}")
     if console.quiet:

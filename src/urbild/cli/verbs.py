@@ -103,6 +103,9 @@ def _run(arguments: Arguments, verb: str) -> "Run":
 def _records(arguments: Arguments, run: "Run", console: Console) -> "Records":
     records = shared.given(arguments, console)
     run.preparation.check(records)
+    if run.preparation.patch is not None:
+        msg = f"this run works on patches of {run.preparation.patch} px, not on whole images; it can only score them."
+        raise OptionError(msg)
     return records
 
 
