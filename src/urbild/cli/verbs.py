@@ -101,10 +101,13 @@ def _run(arguments: Arguments, verb: str) -> "Run":
 
 
 def _records(arguments: Arguments, run: "Run", console: Console) -> "Records":
+    from urbild.detection.scorer import patch_of
+
     records = shared.given(arguments, console)
     run.preparation.check(records)
-    if run.preparation.patch is not None:
-        msg = f"this run works on patches of {run.preparation.patch} px, not on whole images; it can only score them."
+    patch = patch_of(run.preparation)
+    if patch is not None:
+        msg = f"this run works on patches of {patch} px, not on whole images; it can only score them."
         raise OptionError(msg)
     return records
 
