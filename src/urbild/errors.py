@@ -46,5 +46,5 @@ class ExtraError(UrbildError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """Ends an error message with the known names closest to `word`, or with all of them."""
     names = sorted(known)
-    close = get_close_matches(word.lower(), names, n=3, cutoff=0.5)
+    close = get_close_matches(word.lower(), names, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}."

@@ -12,6 +12,7 @@ from urbild.errors import ArtifactError, OptionError, nearest
 from urbild.training import CHECKPOINT, METRICS, Plan, Reporter, Row, as_csv, fit, pick_device, place, read_csv
 
 PATIENCE_HOLDOUT = 0.1
+PATCHES_PER_IMAGE = 16
 
 
 @dataclass(slots=True)
@@ -100,11 +101,14 @@ def train_run(
         reporter: told of the run.
     """
     plan, preparing, building = sort_options(model, options)
-    crops = preparing.pop("patches_per_image", 16) if preparing.get("patch") else None
+    per_image = preparing.pop("patches_per_image", PATCHES_PER_IMAGE)
+    crops = per_image if preparing.get("patch") else None
     parts = split(len(records), validation=PATIENCE_HOLDOUT, calibration=0.0, groups=records.groups, seed=plan.seed)
     held_out = plan.patience is not None
     rows = parts.train if held_out else None
     preparation = Preparation.fit(records, rows, **preparing)
+    if reporter is not None:
+        reporter.note(preparation.describe())
     source = preparation.source(records, rows, crops=crops, seed=plan.seed)
     validation = preparation.source(records, parts.validation, crops=crops, seed=plan.seed) if held_out else None
     run = learn(

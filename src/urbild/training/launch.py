@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from pickle import PicklingError
+from statistics import median
 from typing import Any
 
 import safetensors.torch
@@ -153,20 +154,20 @@ class _Trial(Loop):
     """A few steps of a stage whose results are thrown away."""
 
     def seconds(self, stage: Stage) -> float:
-        """Mean of a step after the first ones, which fill caches."""
+        """The median of a few steps after the first ones, which fill caches."""
         self._enter(stage)
         self._players = [Player(self._fabric, self._model, stage, turn) for turn in stage.turns]
         plan, samples = self._plan, len(self._job.source)
         self._batch = max(1, min(stage.batch or plan.batch or 1, samples) // self._fabric.world_size)
         batches = self._job.source.stream(self._order(samples, WARM_STEPS + TRIAL_STEPS))
-        meter, begun = Meter(stage.name, sync=1), 0.0
+        meter, times = Meter(stage.name, sync=1), []
         for number, batch in enumerate(batches):
-            if number == WARM_STEPS:
-                begun = time.monotonic()
+            begun = time.monotonic()
             self._state.position.step = number
             for player in self._players:
                 self._move(player, self._to_device(batch).at(number, 0.0), meter)
-        return (time.monotonic() - begun) / TRIAL_STEPS
+            times.append(time.monotonic() - begun)
+        return median(times[WARM_STEPS:])
 
 
 def _spawn(job: Job, device: torch.device, epochs: float) -> Outcome:
