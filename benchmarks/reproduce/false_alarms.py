@@ -20,7 +20,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
         "pca": {},
         "autoencoder": {"steps": 300, "batch": 64},
-        "ganomaly": {"steps": 150, "batch": 64},
+        "ganomaly": {"steps": 60, "batch": 32, "width": 16},
     },
 }
 SETTINGS["full"] = SETTINGS["cpu"]

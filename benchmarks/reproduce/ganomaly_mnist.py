@@ -14,12 +14,13 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
         "pca": {"components": 30},
         "nearest": {"neighbours": 1},
-        "ganomaly": {"steps": 1500, "batch": 64},
+        "ganomaly": {"steps": 600, "batch": 64, "width": 32},
     },
 }
 SETTINGS["full"] = {**SETTINGS["cpu"], "ganomaly": {"epochs": 15, "batch": 64}}
 NORMAL_SHARE = 0.8
 NEAREST_TEST = 2000
+FLOORS = ("pca", "nearest")
 
 
 def run(seed: int, budget: Budget) -> Iterator[Line]:
@@ -33,6 +34,8 @@ def run(seed: int, budget: Budget) -> Iterator[Line]:
         train, held_out = normal[:cut], normal[cut:]
         test = np.concatenate([held_out, np.flatnonzero(labels == digit)])
         for system, options in SETTINGS[budget].items():
+            if system in FLOORS and seed != 0:
+                continue
             scored = rng.choice(test, NEAREST_TEST, replace=False) if system == "nearest" else test
             detector = Detector(system, random_state=seed, reduction="model", **options)
             detector.fit(images[train])
@@ -47,7 +50,8 @@ CLAIM = Claim(
         "MNIST, both original parts together (70,000). 80 % of the nine normal digits, drawn at random by the seed, "
         "are the normals (of which 70 % train, 10 % watch, 20 % calibrate); the other 20 % and all images of the "
         "anomalous digit are the test set. Evaluation mode, fixed budget, last weights. AUROC, mean over the ten "
-        f"digits. nearest is scored on {NEAREST_TEST:,} test images drawn at random."
+        f"digits. nearest is scored on {NEAREST_TEST:,} test images drawn at random; "
+        "the floors are measured at seed 0."
     ),
     run=run,
     targets=(

@@ -14,11 +14,11 @@ from urbild.evaluation import brightness, detection_metrics, local_contrast
 COMMON: dict[str, Any] = {"size": 64, "normalise": "image", "reduction": "max"}
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
-        "pca": {"components": 30},
+        "pca": {"components": 100},
         "nearest": {},
-        "autoencoder": {"steps": 1500, "batch": 64},
-        "vae": {"steps": 1500, "batch": 64},
-        "ganomaly": {"steps": 800, "batch": 64, "reduction": "model"},
+        "autoencoder": {"steps": 800, "batch": 64},
+        "vae": {"steps": 800, "batch": 64},
+        "ganomaly": {"steps": 400, "batch": 64, "width": 32, "reduction": "model"},
     },
 }
 SETTINGS["full"] = {

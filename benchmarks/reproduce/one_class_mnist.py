@@ -38,6 +38,8 @@ def run(seed: int, budget: Budget) -> Iterator[Line]:
     (train, train_labels), (test, test_labels) = digits("train"), digits("test")
     for digit in range(10):
         for system, options in SETTINGS[budget].items():
+            if system == "nearest" and seed != 0:
+                continue
             detector = Detector(system, random_state=seed, reduction="model", **options)
             detector.fit(train[train_labels == digit])
             score = -detector.score_samples(test)
@@ -50,7 +52,8 @@ CLAIM = Claim(
     protocol=(
         "MNIST (original files), standard split. One digit of the training set is normal: of its images 70 % train, "
         "10 % watch for early stopping, 20 % calibrate (not used here). Scored: all 10,000 test images, each system by "
-        "its own score. AUROC of the nine other digits against this one; mean over the ten digits."
+        "its own score. AUROC of the nine other digits against this one; mean over the ten digits. "
+        "nearest is measured at seed 0."
     ),
     run=run,
     targets=tuple(
