@@ -1,5 +1,7 @@
 """Smoothing and resampling of maps and images, and the schedule."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
@@ -53,6 +55,6 @@ def test_the_rate_rises_to_one_and_falls_to_zero() -> None:
     peak = rates.index(max(rates))
     assert rates[0] == pytest.approx(0.04)
     assert (peak, rates[peak], rates[-1]) == (50, pytest.approx(1.0), pytest.approx(0.0))
-    assert all(a < b for a, b in zip(rates[:50], rates[1:51], strict=True))
-    assert all(a > b for a, b in zip(rates[50:-1], rates[51:], strict=True))
+    assert all(a < b for a, b in pairwise(rates[:51]))
+    assert all(a > b for a, b in pairwise(rates[50:]))
     assert rates[525] == pytest.approx(0.5)

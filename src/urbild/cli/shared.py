@@ -168,8 +168,10 @@ def normals(records: "Records", console: "Console") -> "Records":
     if len(rows) < len(records):
         console.note(f"{len(records) - len(rows)} abnormal samples are left out; {len(rows)} normal ones remain")
         return records.select(rows)
-    if len(records.classes) > 1 and records.normal is None:
-        shown = few(records.classes)
+    labels = [] if records.labels is None else sorted({int(label) for label in records.labels if label >= 0})
+    present = [records.classes[label] for label in labels]
+    if len(present) > 1 and records.normal is None:
+        shown = few(present)
         console.note(f"all {len(rows)} samples ({shown}) are taken as normal; --normal names the classes that are")
     return records
 

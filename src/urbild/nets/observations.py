@@ -19,6 +19,9 @@ from urbild.errors import OptionError
 from urbild.ops import likelihoods
 from urbild.ops.precision import full
 
+IMAGE_SCALE = 0.3
+LOWEST_LOG_SCALE = -7.0  # about 1/1000: a scale that goes to 0 on constant columns would make the density infinite
+
 
 class Head(nn.Module, ABC):
     """Reads the output of a decoder [N, *sample]."""
@@ -93,9 +96,13 @@ class Discretised(Observation):
 
 
 def default_observation(spec: DataSpec) -> Observation:
-    """Gaussian with learned scales: images and tables alike are continuous, and a learned scale weighs the error."""
-    del spec
-    return Gaussian()
+    """Gaussian, of scale .3 for images and of learned scales for the rest.
+
+    Learned scales make the better density, and on images the worse detector: they end near the error of a good
+    reconstruction, where the KL no longer counts and strange images are rebuilt too. (MNIST training digits, 8 or 2
+    normal: AUROC .92 and .95 at scale .3, .90 and .95 with a learned one.)
+    """
+    return Gaussian(scale=IMAGE_SCALE) if spec.kind in ("image", "video") else Gaussian()
 
 
 def _need_image(spec: DataSpec, name: str) -> None:
@@ -154,9 +161,6 @@ class _DiscretisedHead(Head):
         if self.noise == "logistic":
             return likelihoods.discretised_logistic(x, full(output), log_scale, levels=self.levels)
         return likelihoods.discretised_gaussian(x, full(output), log_scale, levels=self.levels)
-
-
-LOWEST_LOG_SCALE = -7.0  # about 1/1000: a scale that goes to 0 on constant columns would make the density infinite
 
 
 def _add_scale(head: Head, spec: DataSpec, scale: float | None, *, start: float) -> None:

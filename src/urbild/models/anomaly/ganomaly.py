@@ -187,8 +187,9 @@ def ganomaly(
         OptionError: an option is out of range.
     """
     stock.check_sizes(latent=latent, width=width, contextual=contextual, learning_rate=learning_rate)
+    latent = latent or stock.default_latent(spec, image=100)
     if spec.kind == "image":
-        networks = _image_networks(spec, latent or 100, width or 64)
+        networks = _image_networks(spec, latent, width or 64)
     else:
-        networks = _vector_networks(spec, latent or stock.default_latent(spec), width or stock.default_width(spec))
+        networks = _vector_networks(spec, latent, width or 128)
     return Ganomaly(spec, networks, contextual=contextual, learning_rate=learning_rate)

@@ -11,14 +11,15 @@ Departures from the paper:
 - Adam from a random start, under a warm-up and a cosine, instead of stacked RBMs and conjugate gradients: rectifiers
   need no pretraining.
 - Squared error instead of cross-entropy, so that the score is what was trained, on images and tables alike.
-- Images pass through convolutions (Masci et al. 2011, https://doi.org/10.1007/978-3-642-21735-7_7), strided instead of
-  pooled.
+- The output is linear, and clipped to [0, 1] for images when it is read: a sigmoid under the squared error can saturate
+  at black and learn nothing more.
+- Large images pass through convolutions (Masci et al. 2011, https://doi.org/10.1007/978-3-642-21735-7_7), strided
+  instead of pooled; small ones through dense layers, as in the paper (`nets.stock` says why).
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from urbild.contract import (
@@ -38,7 +39,6 @@ from urbild.contract import (
 from urbild.nets import stock
 from urbild.nets.layers import Normalisation, Upsampling
 from urbild.ops.distances import mean_squared_error, site_error, squared_error
-from urbild.ops.likelihoods import bernoulli
 from urbild.ops.precision import full
 from urbild.ops.schedules import warm_cosine
 
@@ -49,7 +49,7 @@ class Autoencoder(Model, Encodes, Decodes, Reconstructs, Scores):
     Args:
         spec: of the data.
         encoder: maps samples [N, *shape] to codes [N, Z].
-        decoder: maps codes [N, Z] to [N, *shape]; its output is squashed into [0, 1] for images.
+        decoder: maps codes [N, Z] to [N, *shape]; its output is clipped to [0, 1] for images.
         learning_rate: of Adam, at its highest.
     """
 
@@ -71,9 +71,8 @@ class Autoencoder(Model, Encodes, Decodes, Reconstructs, Scores):
 
     def loss(self, batch: Batch) -> Losses:
         """The squared error of a sample, summed over its entries."""
-        output = full(self.decoder(self.encoder(batch.x)))
-        error = -bernoulli(batch.x, output) if self.spec.kind == "image" else squared_error(batch.x, output)
-        return {"loss": error.mean()}
+        version = full(self.decoder(self.encoder(batch.x)))
+        return {"loss": squared_error(batch.x, version).mean()}
 
     def encode(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
         code: Tensor = self.encoder(x)
@@ -81,7 +80,7 @@ class Autoencoder(Model, Encodes, Decodes, Reconstructs, Scores):
 
     def decode(self, z: Tensor, *, given: Tensor | None = None) -> Tensor:
         output = full(self.decoder(z))
-        return torch.sigmoid(output) if self.spec.kind == "image" else output  # [N, *shape]
+        return output.clamp(0, 1) if self.spec.kind == "image" else output  # [N, *shape]
 
     def reconstruct(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
         return self.decode(self.encode(x))
@@ -95,26 +94,31 @@ def autoencoder(
     spec: DataSpec,
     *,
     latent: int | None = None,
+    network: stock.Network = "auto",
     width: int | None = None,
     normalisation: Normalisation = "none",
-    upsampling: Upsampling = "nearest",
+    upsampling: Upsampling = "transposed",
     learning_rate: float = 1e-3,
 ) -> Model:
     """Builds an autoencoder from the stock networks.
 
     Args:
         spec: of the data.
-        latent: numbers in a code; by default 16 for images, and for vectors a quarter of the columns, at most 16.
-        width: channels of the first convolution (default 32), or units of the first hidden layer (default 128).
+        latent: numbers in a code; by default 12 for images, and for vectors a quarter of the columns, at most 16.
+        network: "auto" takes dense layers for vectors and small images (up to 32 x 32 in colour), else convolutions.
+        width: units of the first hidden layer (default 128 for vectors, 512 for images), or channels of the first
+            convolution (default 32).
         normalisation: of the hidden layers.
-        upsampling: of images in the decoder.
+        upsampling: in convolutional decoders.
         learning_rate: of Adam, at its highest.
 
     Raises:
         OptionError: an option is out of range.
     """
     stock.check_sizes(latent=latent, width=width, learning_rate=learning_rate)
-    latent = latent or stock.default_latent(spec)
-    encoder = stock.encoder(spec, latent, width=width, normalisation=normalisation)
-    decoder = stock.decoder(spec, latent, width=width, normalisation=normalisation, upsampling=upsampling)
+    latent = latent or stock.default_latent(spec, image=12)
+    encoder = stock.encoder(spec, latent, network=network, width=width, normalisation=normalisation)
+    decoder = stock.decoder(
+        spec, latent, network=network, width=width, normalisation=normalisation, upsampling=upsampling
+    )
     return Autoencoder(spec, encoder, decoder, learning_rate=learning_rate)

@@ -158,15 +158,17 @@ def _iterate(source: Source, size: int, wanted: int) -> tuple[np.ndarray, np.nda
     return mean, values, directions
 
 
-def pca(spec: DataSpec, *, components: int = 30) -> Model:
+def pca(spec: DataSpec, *, components: int | None = None) -> Model:
     """Builds a linear subspace.
 
     Args:
         spec: of the data.
-        components: dimensions of the subspace, clipped to the rank of the data.
+        components: dimensions of the subspace, clipped to the rank of the data; by default 30, and of a table at most
+            half as many as it has columns: with all of them nothing would be left over to score by.
 
     Raises:
         OptionError: an option is out of range.
     """
     stock.check_sizes(components=components)
-    return Pca(spec, components=components)
+    most = max(1, spec.size // 2) if spec.kind == "vector" else spec.size
+    return Pca(spec, components=components or min(30, most))

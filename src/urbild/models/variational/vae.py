@@ -150,31 +150,36 @@ def vae(
     spec: DataSpec,
     *,
     latent: int | None = None,
-    width: int | None = None,
     likelihood: Observation | None = None,
     beta: float = 1.0,
+    network: stock.Network = "auto",
+    width: int | None = None,
     normalisation: Normalisation = "none",
-    upsampling: Upsampling = "nearest",
+    upsampling: Upsampling = "transposed",
     learning_rate: float = 1e-3,
 ) -> Model:
     """Builds a variational autoencoder from the stock networks.
 
     Args:
         spec: of the data.
-        latent: numbers in a latent; by default 16 for images, and for vectors a quarter of the columns, at most 16.
-        width: channels of the first convolution (default 32), or units of the first hidden layer (default 128).
-        likelihood: p(x|z); by default Gaussian with learned scales, for images and vectors alike.
+        latent: numbers in a latent; by default 32 for images, and for vectors a quarter of the columns, at most 16.
+        likelihood: p(x|z); by default Gaussian, of scale .3 for images and of learned scales for vectors.
         beta: weight of the KL in training.
+        network: "auto" takes dense layers for vectors and small images (up to 32 x 32 in colour), else convolutions.
+        width: units of the first hidden layer (default 128 for vectors, 512 for images), or channels of the first
+            convolution (default 32).
         normalisation: of the hidden layers.
-        upsampling: of images in the decoder.
+        upsampling: in convolutional decoders.
         learning_rate: of Adam, at its highest.
 
     Raises:
         OptionError: an option is out of range, or the likelihood does not fit the data.
     """
     stock.check_sizes(latent=latent, width=width, beta=beta, learning_rate=learning_rate)
-    latent = latent or stock.default_latent(spec)
-    encoder = stock.encoder(spec, 2 * latent, width=width, normalisation=normalisation)
-    decoder = stock.decoder(spec, latent, width=width, normalisation=normalisation, upsampling=upsampling)
+    latent = latent or stock.default_latent(spec, image=32)
+    encoder = stock.encoder(spec, 2 * latent, network=network, width=width, normalisation=normalisation)
+    decoder = stock.decoder(
+        spec, latent, network=network, width=width, normalisation=normalisation, upsampling=upsampling
+    )
     head = (likelihood or default_observation(spec)).head(spec)
     return Vae(spec, encoder, decoder, head, latent=latent, beta=beta, learning_rate=learning_rate)
