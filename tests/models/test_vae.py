@@ -127,7 +127,7 @@ def test_it_is_a_better_model_of_digits_than_independent_pixels() -> None:
     x = (digits()[0] > 0.5).float()
     seen, fresh = x[:1500], x[1500:]
     torch.manual_seed(0)
-    model = train(vae(DIGITS, latent=8, width=64, likelihood=Bernoulli(), learning_rate=5e-3), seen, steps=400)
+    model = train(vae(DIGITS, latent=8, width=64, likelihood=Bernoulli(), learning_rate=0.01), seen, steps=800)
     assert isinstance(model, Vae)
     mean = seen.mean(0).clamp(1e-3, 1 - 1e-3)
     independent = -(fresh * mean.log() + (1 - fresh) * (1 - mean).log()).flatten(1).sum(1).mean()
