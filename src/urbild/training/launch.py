@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -18,17 +19,18 @@ from lightning_fabric.plugins import MixedPrecision
 from urbild.artifacts import restore
 from urbild.contract import Model, Source, Stage
 from urbild.errors import DataError, OptionError
-from urbild.training.loop import Job, Loop, Outcome, expected_time
+from urbild.training.loop import Job, Loop, Outcome
 from urbild.training.meter import Meter
 from urbild.training.plan import BATCH, EPOCHS, Plan, pick_device, pick_precision, place
 from urbild.training.players import Player
-from urbild.training.progress import Quiet, Reporter
+from urbild.training.progress import Quiet, Reporter, clock
 from urbild.training.progress import reporter as make_reporter
 from urbild.training.record import Row
 from urbild.training.state import CHECKPOINT
 
 TRIAL_STEPS, WARM_STEPS = 6, 2
 TRIAL_FROM_STEPS = 300
+LONG_SECONDS = 20.0
 MARGIN = 0.9
 
 
@@ -131,7 +133,7 @@ def _steps(fabric: Fabric, job: Job, epochs: float) -> list[int]:
         weighted = sum(seconds * share for seconds, share in zip(each, shares, strict=True))
         rate = MARGIN * plan.seconds / max(weighted, 1e-9)
         steps = [max(1, int(rate * share)) if share else 0 for share in shares]
-    line = expected_time(each, steps)
+    line = _expected_time(each, steps)
     if line is not None and fabric.is_global_zero:
         job.reporter.note(line)
     return steps
@@ -200,3 +202,11 @@ def _process(
     # bytes, since a tensor sent from a process is lost when the process ends before it is received
     tensors = {name: value.cpu().contiguous() for name, value in job.model.state_dict().items()}
     return outcome.protocol, rows, safetensors.torch.save(tensors)
+
+
+def _expected_time(seconds_per_step: Sequence[float], steps: Sequence[int]) -> str | None:
+    """A line that says how long a run will take, or None for a short one."""
+    seconds = sum(each * count for each, count in zip(seconds_per_step, steps, strict=True))
+    if seconds < LONG_SECONDS:
+        return None
+    return f"expected time: {clock(seconds)} for {sum(steps):,} steps"

@@ -4,18 +4,15 @@ A step is a function of the weights, the seed and the step's number: the order o
 them. So a run that was interrupted goes on to the same weights, bit for bit on CPU, as one that never was.
 """
 
-import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 
 from urbild.contract import Batch, Model, Source, Stage
 from urbild.errors import OptionError, TrainingDivergedError
@@ -23,11 +20,11 @@ from urbild.training.interruption import Interruption
 from urbild.training.meter import Meter
 from urbild.training.plan import Plan, key
 from urbild.training.players import Player, scaler_of
-from urbild.training.progress import Reporter, clock
+from urbild.training.progress import Reporter
 from urbild.training.record import METRICS, Record, Row, read_csv
 from urbild.training.state import Checkpoint, State, recall, remembered, save_checkpoint
+from urbild.training.tools import Exchanged, machine, monitor_of, pieces, seed_all, seeded, share_buffers
 
-LONG_SECONDS = 20.0
 SHOWN_SECONDS = 0.2
 CHECK_BATCH = 512
 
@@ -163,10 +160,10 @@ class Loop:
         assert stage.solve is not None
         self._job.reporter.note(f"{stage.name}: solving from {len(source):,} samples")
         if self._main:
-            with torch.no_grad(), _seeded(key(self._plan.seed, "solve", stage.name)):
+            with torch.no_grad(), seeded(key(self._plan.seed, "solve", stage.name)):
                 stage.solve(source)
         if self._fabric.world_size > 1:
-            _share_buffers(self._fabric, self._model)
+            share_buffers(self._fabric, self._model)
 
     def _remember(self, stage: Stage) -> None:
         """Gives optimisers and averages the memory of a checkpoint, or of the turns that they continue."""
@@ -259,7 +256,7 @@ class Loop:
 
     def _step(self, stage: Stage, batch: Batch, steps: int, meter: Meter) -> None:
         step = self._state.position.step
-        _seed(key(self._plan.seed, "step", self._state.position.stage, step, self._fabric.global_rank))
+        seed_all(key(self._plan.seed, "step", self._state.position.stage, step, self._fabric.global_rank))
         batch = batch.at(step, step / steps)
         meter.begin()
         for player in self._players:
@@ -273,15 +270,15 @@ class Loop:
                 torch._foreach_lerp_(kept, list(ours.values()), 1 - stage.average)
 
     def _move(self, player: Player, batch: Batch, meter: Meter) -> None:
-        pieces = list(_pieces(batch, self._plan.accumulate))
+        parts = list(pieces(batch, self._plan.accumulate))
         with player.alone():
             player.forget()
-            for number, piece in enumerate(pieces):
+            for number, piece in enumerate(parts):
                 share = len(piece) / len(batch)
                 losses = player.losses(piece)
                 meter.add(player.turn.name, losses, self._state.position.step, share)
-                loss = losses["loss"] if len(pieces) == 1 else losses["loss"] * share
-                player.backward(loss, last=number == len(pieces) - 1)
+                loss = losses["loss"] if len(parts) == 1 else losses["loss"] * share
+                player.backward(loss, last=number == len(parts) - 1)
             player.step(self._plan.clip, batch.progress)
         player.agree()
 
@@ -304,7 +301,7 @@ class Loop:
 
     @torch.no_grad()
     def _criterion(self, stage: Stage) -> float | None:
-        monitor = _monitor(stage)
+        monitor = monitor_of(stage)
         if monitor is None:
             return None
         validation = self._job.validation
@@ -312,7 +309,7 @@ class Loop:
         playing = [module for turn in stage.turns for module in turn.modules if module.training]
         self._model.eval()
         total = count = 0.0
-        with self._averaged(), self._fabric.autocast(), _seeded(key(self._plan.seed, "check")):
+        with self._averaged(), self._fabric.autocast(), seeded(key(self._plan.seed, "check")):
             for batch in validation.batches(CHECK_BATCH):
                 value = monitor(self._to_device(batch.at(self._state.position.step, 1.0)))
                 total += float(value.float().mean()) * len(batch)
@@ -321,8 +318,8 @@ class Loop:
             module.train()
         return float(self._fabric.broadcast(total / count))
 
-    def _averaged(self) -> "_Exchanged":
-        return _Exchanged(self._model, self._state.average)
+    def _averaged(self) -> "Exchanged":
+        return Exchanged(self._model, self._state.average)
 
     def _leave(self, stage: Stage) -> None:
         """Puts the weights in place that the verbs are to use, and keeps the memory that later turns continue."""
@@ -396,15 +393,8 @@ class Loop:
             "clip": plan.clip,
             "accumulate": plan.accumulate,
             "patience": plan.patience,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "processes": self._fabric.world_size,
-            "threads": torch.get_num_threads(),
-            "machine": f"{platform.machine()}, {platform.system()}",
-            "versions": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "fabric": version("lightning-fabric"),
-            },
+            **machine(device),
             "final": {name: value for name, value in final.items() if isfinite(value)},
         }
 
@@ -414,76 +404,3 @@ class _Rhythm:
     log: int
     check: int
     save: int
-
-
-class _Exchanged:
-    """Within it the model has the averaged weights."""
-
-    def __init__(self, model: Model, average: Mapping[str, Tensor]) -> None:
-        self._pairs = [(p, average[name]) for name, p in model.named_parameters() if name in average]
-
-    def _swap(self) -> None:
-        with torch.no_grad():
-            for parameter, value in self._pairs:
-                held = parameter.clone()
-                parameter.copy_(value)
-                value.copy_(held)
-
-    def __enter__(self) -> None:
-        self._swap()
-
-    def __exit__(self, *error: object) -> None:
-        self._swap()
-
-
-def _monitor(stage: Stage) -> Callable[[Batch], Tensor] | None:
-    if stage.monitor is not None:
-        return stage.monitor
-    if len(stage.turns) == 1:
-        loss = stage.turns[0].loss
-        return lambda batch: loss(batch)["loss"]
-    return None
-
-
-def _pieces(batch: Batch, count: int) -> Iterator[Batch]:
-    if count == 1:
-        yield batch
-        return
-    size = -(-len(batch) // count)
-    for start in range(0, len(batch), size):
-        yield batch.map(lambda tensor, start=start: tensor[start : start + size])  # type: ignore[misc]
-
-
-def _share_buffers(fabric: Fabric, model: Model) -> None:
-    for name, value in fabric.broadcast({n: b.cpu() for n, b in model.named_buffers()}).items():
-        home, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(home), leaf, value.to(fabric.device))
-
-
-def _seed(seed: int) -> None:
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_available():
-        torch.cuda.manual_seed(seed)
-
-
-class _seeded:
-    """Within it the global generators start at a seed; after it they are as they were."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._fork = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        _seed(self._seed)
-
-    def __exit__(self, *error: Any) -> None:
-        self._fork.__exit__(*error)
-
-
-def expected_time(seconds_per_step: Sequence[float], steps: Sequence[int]) -> str | None:
-    """A line that says how long a run will take, or None for a short one."""
-    seconds = sum(each * count for each, count in zip(seconds_per_step, steps, strict=True))
-    if seconds < LONG_SECONDS:
-        return None
-    return f"expected time: {clock(seconds)} for {sum(steps):,} steps"
