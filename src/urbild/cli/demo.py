@@ -11,7 +11,7 @@ from urbild.errors import OptionError, nearest
 
 JOBS: dict[str, tuple[str, ...]] = {
     "digits": ("--model", "autoencoder"),
-    "surfaces": ("--model", "autoencoder", "--patch", "32", "--width", "16", "--steps", "500"),
+    "surfaces": ("--model", "pca", "--size", "64"),
 }
 """What each job adds to `urbild fit`."""
 
