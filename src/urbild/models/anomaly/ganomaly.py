@@ -179,7 +179,8 @@ def ganomaly(
         spec: of the data.
         latent: numbers in a code; by default 100 for images (the paper's), and for vectors a quarter of the columns, at
             most 16.
-        width: channels of the first convolution (default 64, the paper's), or of the first hidden layer (default 128).
+        width: channels of the first convolution (default 32, half of the paper's, for the sake of CPUs), or units of
+            the first hidden layer (default 128).
         contextual: weight of the reconstruction, beside 1 for each of the other two terms.
         learning_rate: of both players' Adam.
 
@@ -189,7 +190,7 @@ def ganomaly(
     stock.check_sizes(latent=latent, width=width, contextual=contextual, learning_rate=learning_rate)
     latent = latent or stock.default_latent(spec, image=100)
     if spec.kind == "image":
-        networks = _image_networks(spec, latent, width or 64)
+        networks = _image_networks(spec, latent, width or 32)
     else:
         networks = _vector_networks(spec, latent, width or 128)
     return Ganomaly(spec, networks, contextual=contextual, learning_rate=learning_rate)
