@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from benchmarks.common import data_root
 from benchmarks.reproduce import Budget, Claim, Line, Target
-from urbild.data import Reading, Records, as_records
+from urbild.data import Reading, as_records
 from urbild.detection import Detector
-from urbild.evaluation import brightness, detection_metrics, local_contrast
+from urbild.evaluation import detection_metrics, floors
 
 COMMON: dict[str, Any] = {"size": 64, "normalise": "image", "reduction": "max"}
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
@@ -30,11 +28,6 @@ SETTINGS["full"] = {
 WITH_MASKS = ("magnetic_tile",)
 
 
-def images(records: Records) -> list[np.ndarray]:
-    """Grey images of any size, in [0, 1]."""
-    return [records.read(row).mean(axis=-1) / 255 for row in range(len(records))]
-
-
 def lines(system: str, data: str, values: dict[str, Any]) -> Iterator[Line]:
     """A line for each metric."""
     for metric, interval in values.items():
@@ -51,9 +44,8 @@ def run(seed: int, budget: Budget) -> Iterator[Line]:
         assert abnormal is not None
         masks = [test.mask(row) for row in range(len(test))] if data in WITH_MASKS else None
         if seed == 0:
-            seen, asked = images(train), images(test)
-            for floor in (brightness, local_contrast):
-                yield from lines(floor.__name__, data, detection_metrics(floor(seen, asked), abnormal))
+            for name, score in floors(train, test).items():
+                yield from lines(name, data, detection_metrics(score, abnormal))
         for system, options in SETTINGS[budget].items():
             detector = Detector(system, random_state=seed, **{**COMMON, **options}).fit(train)
             scoring = detector.scoring(test, maps=masks is not None)
