@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from urbild import __version__, artifacts, catalogue
+from urbild import artifacts, catalogue
 from urbild.contract import Model, Source
 from urbild.data import Preparation, Reading, Records, as_records, split, verify
 from urbild.errors import ArtifactError, OptionError, nearest
@@ -214,7 +215,7 @@ def save(directory: str | Path, run: Run) -> None:
     """
     directory = Path(directory)
     manifest = {
-        "urbild": __version__,
+        "urbild": version("urbild"),
         "model": {
             "name": run.name,
             "class": type(run.model).__qualname__,
