@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
@@ -237,14 +238,15 @@ class Loop:
     def _order(self, samples: int, steps: int) -> Iterator[tuple[int, Sequence[int]]]:
         """Each step's (epoch, rows), from the position on; keyed by the seed. What fills no batch is left out."""
         position, world, rank = self._state.position, self._fabric.world_size, self._fabric.global_rank
-        per_epoch, current, order = samples // self._batch, -1, torch.empty(0)
+        per_epoch, current, order = samples // self._batch, -1, np.empty(0, np.int64)
         for step in range(position.step, steps):
             epoch, place = divmod(step, per_epoch)
             if epoch != current:
                 seed = key(self._plan.seed, "order", position.stage, epoch)
-                order, current = torch.randperm(samples, generator=torch.Generator().manual_seed(seed)), epoch
+                generator = torch.Generator().manual_seed(seed)
+                order, current = torch.randperm(samples, generator=generator).numpy(), epoch
             rows = order[place * self._batch : (place + 1) * self._batch]
-            yield epoch, rows[rank::world].tolist()
+            yield epoch, cast("Sequence[int]", rows[rank::world])  # an array serves as one, and costs no conversion
 
     def _to_device(self, batch: Batch) -> Batch:
         device = self._fabric.device
