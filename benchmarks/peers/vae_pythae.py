@@ -11,6 +11,7 @@ from benchmarks.peers import interleaved, row
 from urbild.contract import DataSpec
 from urbild.data import Preparation, as_records
 from urbild.models.variational.vae import Vae
+from urbild.nets.layers import Flatten, Unflatten
 from urbild.nets.observations import Gaussian
 from urbild.training import Plan, fit
 
@@ -25,11 +26,11 @@ def encoder() -> nn.Sequential:
     )
 
 
-def decoder() -> nn.Sequential:
+def decoder(unflatten: nn.Module) -> nn.Sequential:
     """Their mirror."""
     return nn.Sequential(
         nn.Linear(LATENT, 128 * 8 * 8),
-        nn.Unflatten(1, (128, 8, 8)),
+        unflatten,
         nn.ReLU(),
         nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1),
         nn.ReLU(),
@@ -59,7 +60,7 @@ def theirs(x: Tensor) -> Any:
     class Decoder(BaseDecoder):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.body = decoder()
+            self.body = decoder(nn.Unflatten(1, (128, 8, 8)))
 
         def forward(self, z: Tensor) -> Any:
             return ModelOutput(reconstruction=self.body(z))
@@ -83,8 +84,8 @@ def ours(x: Tensor, precision: Any) -> Any:
     """The same number of steps of ours."""
     records = as_records(x.movedim(1, -1).numpy())
     source = Preparation.fit(records).source(records)
-    code = nn.Sequential(encoder(), nn.Flatten(), nn.Linear(8192, 2 * LATENT))
-    model = Vae(SPEC, code, decoder(), Gaussian().head(SPEC), latent=LATENT)
+    code = nn.Sequential(encoder(), Flatten(), nn.Linear(8192, 2 * LATENT))
+    model = Vae(SPEC, code, decoder(Unflatten((128, 8, 8))), Gaussian().head(SPEC), latent=LATENT)
     plan = Plan(steps=STEPS, batch=BATCH, precision=precision, device="cpu")
     return lambda: fit(model, source, plan)
 

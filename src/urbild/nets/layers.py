@@ -3,6 +3,7 @@
 from math import gcd
 from typing import Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -56,3 +57,25 @@ class Upsample(nn.Module):
             x = functional.interpolate(x, size=self.large, mode="bilinear", align_corners=False)
         out: Tensor = self.convolution(x)  # [N, after, *large]
         return out
+
+
+class Flatten(nn.Module):
+    """Takes [N, C, H, W] to [N, C H W]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Flattens; the gradient goes back in the layout of `x`, else a rectifier before it is many times slower."""
+        if x.requires_grad and x.is_contiguous(memory_format=torch.channels_last):
+            x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
+        return x.flatten(1)
+
+
+class Unflatten(nn.Module):
+    """Takes [N, C H W] to [N, C, H, W], in the layout that convolutions are fastest in."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Unflattens."""
+        return torch.unflatten(x, 1, self.shape).contiguous(memory_format=torch.channels_last)

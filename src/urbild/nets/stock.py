@@ -16,7 +16,17 @@ from torch import Tensor, nn
 
 from urbild.contract import DataSpec
 from urbild.errors import OptionError, ShapeError
-from urbild.nets.layers import Normalisation, Size, Upsample, Upsampling, halved, image_size, normalise
+from urbild.nets.layers import (
+    Flatten,
+    Normalisation,
+    Size,
+    Unflatten,
+    Upsample,
+    Upsampling,
+    halved,
+    image_size,
+    normalise,
+)
 
 Network: TypeAlias = Literal["auto", "dense", "convolutional"]
 
@@ -151,11 +161,12 @@ class ImageEncoder(nn.Module):
             blocks += [convolution, normalise(normalisation, after), nn.ReLU()]
             before = after
         self.convolutions = nn.Sequential(*blocks)
+        self.flatten = Flatten()
         self.code = nn.Linear(before * sizes[-1][0] * sizes[-1][1], code)
 
     def forward(self, x: Tensor) -> Tensor:
         """Codes [N, code] of images [N, C, H, W]."""
-        code: Tensor = self.code(self.convolutions(x).flatten(1))  # [N, code]
+        code: Tensor = self.code(self.flatten(self.convolutions(x)))  # [N, code]
         return code
 
 
@@ -168,7 +179,7 @@ class ImageDecoder(nn.Module):
         super().__init__()
         sizes = pyramid(image_size(spec))
         channels = [spec.channels, *_channels(width, len(sizes) - 1)][::-1]  # one entry for each size, smallest first
-        self.start = (channels[0], *sizes[-1])
+        self.unflatten = Unflatten((channels[0], *sizes[-1]))
         self.code = nn.Linear(code, channels[0] * sizes[-1][0] * sizes[-1][1])
         blocks: list[nn.Module] = []
         for large, before, after in zip(reversed(sizes[:-1]), channels, channels[1:], strict=False):
@@ -178,5 +189,5 @@ class ImageDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Images [N, C, H, W], not squashed, of codes [N, code]."""
-        x: Tensor = self.convolutions(self.code(z).unflatten(1, self.start))  # [N, C, H, W]
+        x: Tensor = self.convolutions(self.unflatten(self.code(z)))  # [N, C, H, W]
         return x
