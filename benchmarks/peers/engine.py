@@ -13,7 +13,7 @@ from urbild.contract import Batch, DataSpec
 from urbild.data import Preparation, as_records
 from urbild.training import Plan, fit, place
 
-PAIRS = 11
+PAIRS = 15
 
 
 def by_hand(model: Any, x: Tensor, *, steps: int, batch: int) -> Callable[[], None]:
@@ -58,7 +58,7 @@ def run() -> dict[str, Any]:
             "vae",
             DataSpec(shape=(1, 28, 28), kind="image"),
             torch.rand(2560, 1, 28, 28, generator=generator),
-            40,
+            200,
             128,
         ),
         (
@@ -66,7 +66,7 @@ def run() -> dict[str, Any]:
             "autoencoder",
             DataSpec(shape=(32,), kind="vector"),
             torch.randn(20480, 32, generator=generator),
-            400,
+            800,
             512,
         ),
     ]
