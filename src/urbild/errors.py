@@ -43,8 +43,15 @@ class ExtraError(UrbildError):
     """An optional dependency is not installed."""
 
 
+MOST_SHOWN = 12
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Ends an error message with the known names closest to `word`, or with all of them."""
+    """Ends an error message with the known names closest to `word`, or with those that there are."""
     names = sorted(known)
     close = get_close_matches(word.lower(), names, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}."
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    shown = sorted(sorted(names, key=len)[:MOST_SHOWN])
+    more = f", and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f"known: {', '.join(shown)}{more}."
