@@ -38,6 +38,7 @@ class DataSpec:
         levels: number of distinct values that a channel had before it was scaled (256 for 8-bit images), or None.
         classes: names of the labels, by label.
         columns: for vectors, the name of the column that each entry came from (one-hot entries repeat it).
+        rate: of sound, a sequence (T, 1) in [-1, 1]: values a second; else None.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +46,7 @@ class DataSpec:
     levels: int | None = None
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    rate: int | None = None
 
     @property
     def size(self) -> int:
@@ -299,6 +301,16 @@ class Decodes(ABC):
     @abstractmethod
     def decode(self, z: Tensor, *, given: Tensor | None = None) -> Tensor:
         """Samples [N, *sample] from codes [N, *code], in the range of the data; draws nothing."""
+
+
+class Discrete(Encodes, Decodes):
+    """Has codes that are symbols: `encode` gives int64 [N, G, H, W] and `decode` takes them (sound: H = 1).
+
+    Attributes:
+        code_spec: of one sample's codes: an image of G symbols a site, of which there are `levels`.
+    """
+
+    code_spec: DataSpec
 
 
 class Reconstructs(ABC):
