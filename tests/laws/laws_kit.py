@@ -29,7 +29,7 @@ N, BATCH, STEPS = 24, 8, 6
 SPECS: Mapping[str, Sequence[DataSpec]] = {
     "image": (
         DataSpec(shape=(1, 8, 8), kind="image", levels=256),
-        DataSpec(shape=(3, 41, 27), kind="image", levels=256),  # too large for dense stock networks
+        DataSpec(shape=(3, 41, 35), kind="image", levels=256),  # too large for dense stock networks
     ),
     "vector": (DataSpec(shape=(12,), kind="vector"), DataSpec(shape=(5,), kind="vector")),
     "sequence": (DataSpec(shape=(7, 5), kind="sequence"),),

@@ -71,8 +71,8 @@ def test_the_shape_chooses_the_network() -> None:
         network = stock.decoder(DataSpec(shape=shape, kind=kind), 3)
         return any(isinstance(module, nn.ConvTranspose2d) for module in network.modules())
 
-    assert [convolves(9), convolves(1, 28, 28), convolves(3, 32, 32)] == [False, False, False]
-    assert [convolves(3, 33, 32), convolves(1, 64, 64)] == [True, True]
+    assert [convolves(9), convolves(3, 32, 32), convolves(1, 64, 64)] == [False, False, False]
+    assert [convolves(1, 65, 64), convolves(3, 64, 64)] == [True, True]
 
 
 def test_other_kinds_and_sizes_are_refused() -> None:

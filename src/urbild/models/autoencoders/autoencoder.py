@@ -104,8 +104,9 @@ def autoencoder(
 
     Args:
         spec: of the data.
-        latent: numbers in a code; by default 12 for images, and for vectors a quarter of the columns, at most 16.
-        network: "auto" takes dense layers for vectors and small images (up to 32 x 32 in colour), else convolutions.
+        latent: numbers in a code; by default 12 for small images, 64 for larger ones, and for vectors a quarter of the columns, at
+            most 16.
+        network: "auto" takes dense layers for vectors and small images (up to 64 x 64 in grey), else convolutions.
         width: units of the first hidden layer (default 128 for vectors, 512 for images), or channels of the first
             convolution (default 32).
         normalisation: of the hidden layers.
@@ -116,7 +117,7 @@ def autoencoder(
         OptionError: an option is out of range.
     """
     stock.check_sizes(latent=latent, width=width, learning_rate=learning_rate)
-    latent = latent or stock.default_latent(spec, image=12)
+    latent = latent or stock.default_latent(spec, image=12 if spec.size <= stock.SMALL_IMAGE else 64)
     encoder = stock.encoder(spec, latent, network=network, width=width, normalisation=normalisation)
     decoder = stock.decoder(
         spec, latent, network=network, width=width, normalisation=normalisation, upsampling=upsampling

@@ -165,7 +165,7 @@ def vae(
         latent: numbers in a latent; by default 32 for images, and for vectors a quarter of the columns, at most 16.
         likelihood: p(x|z); by default Gaussian, of scale .3 for images and of learned scales for vectors.
         beta: weight of the KL in training.
-        network: "auto" takes dense layers for vectors and small images (up to 32 x 32 in colour), else convolutions.
+        network: "auto" takes dense layers for vectors and small images (up to 64 x 64 in grey), else convolutions.
         width: units of the first hidden layer (default 128 for vectors, 512 for images), or channels of the first
             convolution (default 32).
         normalisation: of the hidden layers.
