@@ -283,7 +283,9 @@ class Completes(ABC):
     """Fills in the unobserved part of samples."""
 
     @abstractmethod
-    def complete(self, x: Tensor, observed: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    def complete(
+        self, x: Tensor, observed: Tensor, *, given: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Keeps x [N, *sample] where `observed` [N, *sites] is true, and draws the rest given it."""
 
 
@@ -329,12 +331,44 @@ class Density(ABC):
         """Nats of x [N, *sample]; a bound with `draws` Monte Carlo draws uses the same draws for every row."""
 
 
+class Classifies(ABC):
+    """Tells the classes apart that `spec.classes` names."""
+
+    @abstractmethod
+    def classify(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
+        """Log-probabilities [N, classes] in nats of x [N, *sample]; draws nothing."""
+
+
 class Scores(ABC):
     """Says how strange samples are."""
 
     @abstractmethod
     def anomaly(self, x: Tensor, *, given: Tensor | None = None) -> Anomaly:
         """Score and map of x [N, *sample]. Row i depends on x[i] alone; nothing is drawn row by row."""
+
+
+class Conditional:
+    """May be conditioned on a class: not a verb, but how verbs are asked. `given` is then a label [N] int64.
+
+    A system whose condition is an option inherits it always, and has no labels where it was built without one. With
+    labels and without `given`, `sample` draws the classes in turn, from the first.
+
+    Attributes:
+        labels: names of the classes by number; empty where this model is not conditional.
+    """
+
+    labels: tuple[str, ...] = ()
+
+
+def labels_of(model: object) -> tuple[str, ...]:
+    """Names of the classes that a model can be conditioned on, by number; empty where there are none."""
+    return model.labels if isinstance(model, Conditional) else ()
+
+
+def in_turn(model: object, n: int, start: int = 0) -> Tensor | None:
+    """Labels [n] of all classes in turn, from the sample number `start` on; None where a model is not conditional."""
+    count = len(labels_of(model))
+    return torch.arange(start, start + n) % count if count else None
 
 
 VERBS: Mapping[str, type] = {
@@ -344,6 +378,7 @@ VERBS: Mapping[str, type] = {
     "decode": Decodes,
     "reconstruct": Reconstructs,
     "log_prob": Density,
+    "classify": Classifies,
     "anomaly": Scores,
 }
 """The verbs by the name of their method: what cards, the command line and the service speak of."""

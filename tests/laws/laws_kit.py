@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from urbild.catalogue import Card, build, card, cards
 from urbild.contract import (
     Batch,
+    Classifies,
     Completes,
     DataSpec,
     Decodes,
@@ -23,16 +25,24 @@ from urbild.contract import (
     Source,
     Stage,
 )
+from urbild.errors import ShapeError
 from urbild.training import Plan, fit
 
 N, BATCH, STEPS = 24, 8, 6
+CLASSES = ("round", "square", "long")
 SPECS: Mapping[str, Sequence[DataSpec]] = {
     "image": (
-        DataSpec(shape=(1, 8, 8), kind="image", levels=256),
-        DataSpec(shape=(3, 41, 35), kind="image", levels=256),  # too large for dense stock networks
+        DataSpec(shape=(1, 8, 8), kind="image", levels=256, classes=CLASSES),
+        DataSpec(shape=(3, 41, 35), kind="image", levels=256, classes=CLASSES),  # too large for dense stock networks
     ),
-    "vector": (DataSpec(shape=(12,), kind="vector"), DataSpec(shape=(5,), kind="vector")),
-    "sequence": (DataSpec(shape=(7, 5), kind="sequence"),),
+    "vector": (
+        DataSpec(shape=(12,), kind="vector", classes=CLASSES),
+        DataSpec(shape=(5,), kind="vector", classes=CLASSES),
+    ),
+    "sequence": (
+        DataSpec(shape=(7, 5), kind="sequence", classes=CLASSES),
+        DataSpec(shape=(24, 1), kind="sequence", rate=8000, classes=("a", "b")),  # sound
+    ),
     "video": (DataSpec(shape=(4, 1, 8, 8), kind="video", levels=256),),
 }
 
@@ -40,17 +50,18 @@ Build = Callable[..., Model]
 
 
 class Rows(Source):
-    """Samples in memory."""
+    """Samples in memory, of all classes in turn."""
 
     def __init__(self, spec: DataSpec, x: Tensor) -> None:
         self.spec, self.x = spec, x
+        self.labels = np.arange(len(x)) % max(1, len(spec.classes))
 
     def __len__(self) -> int:
         return len(self.x)
 
     def fetch(self, rows: Sequence[int], *, epoch: int = 0) -> Batch:
         index = torch.as_tensor(list(rows))
-        return Batch(x=self.x[index], index=index, y=torch.zeros(len(index), dtype=torch.long))
+        return Batch(x=self.x[index], index=index, y=torch.from_numpy(self.labels)[index])
 
 
 def samples(spec: DataSpec, n: int = N, *, seed: int = 0) -> Tensor:
@@ -59,6 +70,8 @@ def samples(spec: DataSpec, n: int = N, *, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 3, generator=generator) @ structure + 0.3 * torch.randn(n, spec.size, generator=generator)
     x = x.reshape(n, *spec.shape)
+    if spec.rate is not None:
+        return torch.tanh(x / 4)
     if spec.kind not in ("image", "video"):
         return x / 2
     levels = spec.levels or 256
@@ -100,7 +113,7 @@ class Case:
     @property
     def specs(self) -> Sequence[DataSpec]:
         """All data that the system is tried on."""
-        return [self.spec] if self.planted else [spec for kind in self.card.kinds for spec in SPECS[kind]]
+        return [self.spec] if self.planted else taken(self.name)
 
     def trained(self) -> Model:
         """The trained system; laws that change it train their own."""
@@ -114,9 +127,22 @@ _TRAINED: dict[Any, Model] = {}
 
 
 @cache
+def taken(name: str) -> Sequence[DataSpec]:
+    """The data that a system takes; one may refuse some of a kind, such as sequences that are not sound."""
+    entry, found = card(name), []
+    for spec in (spec for kind in entry.kinds for spec in SPECS[kind]):
+        try:
+            build(entry.name, spec, entry.small)
+        except ShapeError:
+            continue
+        found.append(spec)
+    return found
+
+
+@cache
 def cases(verb: type | None = None) -> tuple[Case, ...]:
     """All systems on all data that they take, or those of a verb."""
-    found = [Case(c.name, spec, c.small) for c in cards().values() for kind in c.kinds for spec in SPECS[kind]]
+    found = [Case(c.name, spec, c.small) for c in cards().values() for spec in taken(c.name)]
     return tuple(case for case in found if verb is None or isinstance(case.trained(), verb))
 
 
@@ -133,6 +159,8 @@ def answers(model: Model, x: Tensor) -> dict[str, Tensor]:
         if isinstance(model, Density):
             said["log_prob"] = model.log_prob(x).value
             said["log_prob of 3 draws"] = model.log_prob(x, draws=3).value
+        if isinstance(model, Classifies):
+            said["classify"] = model.classify(x)
         if isinstance(model, Scores):
             anomaly = model.anomaly(x)
             said["score"] = anomaly.score

@@ -4,6 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
@@ -141,8 +142,8 @@ def test_saved_systems_answer_the_same_bits_in_a_fresh_process(tmp_path: Path) -
     expected: dict[str, dict[str, Tensor]] = {}
     for case in cases():
         model, x = case.trained(), samples(case.spec, 4, seed=5)
-        spec = {"shape": case.spec.shape, "kind": case.spec.kind, "levels": case.spec.levels}
-        manifest = {"name": case.name, "options": encode_options(case.options), "spec": json.loads(json.dumps(spec))}
+        spec = json.loads(json.dumps(asdict(case.spec)))
+        manifest = {"name": case.name, "options": encode_options(case.options), "spec": spec}
         save(tmp_path / str(case), model.state_dict(), manifest)
         save_file({"x": x}, tmp_path / str(case) / "x.safetensors")
         expected[str(case)] = answers(model, x)
