@@ -1,0 +1,1 @@
+"""Systems that learn representations: features, and what can be told from them."""
