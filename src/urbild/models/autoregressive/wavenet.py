@@ -1,0 +1,325 @@
+"""WaveNet: an exact likelihood of sound, one sample after the other.
+
+van den Oord et al. 2016, WaveNet: A Generative Model for Raw Audio, https://arxiv.org/abs/1609.03499
+
+    minimise  -ln p(q_t | q_<t)        in nats a sample, q_t the mu-law code of sample t (sections 2.2, 2.3)
+
+with p given by a stack of dilated causal convolutions of two taps (1, 2, 4, ... and again), each with a gate
+tanh(filter) sigmoid(gate), a residual and a skip output (equation 2, figure 4). A class h of the whole sample, such as
+a digit or a speaker, is added inside filter and gate (section 2.5, equation 3).
+
+Nothing is left out of the loss: before the start of a sample there are zeros, as in the paper's causal padding. A
+padded end (exact zeros; a mask in training) counts nowhere: not in the loss, the likelihood, the score or the map.
+So `log_prob` is that of the codes of what sounds, given how long it is.
+
+The score is the code surprise, the mean nats of a sample's codes; the map is the bits of each. A conditional model that
+is not told the class takes the mixture over the classes, as frequent as in training, which is exact, too.
+
+`complete` clamps what is observed and draws the rest given the past alone: what comes later is not heeded.
+
+Sampling keeps each layer's past inputs in a queue (Le Paine et al. 2016, https://arxiv.org/abs/1611.09482), so that
+each activation is computed once.
+
+Departures from the paper: the loss is the mean over samples of their own mean, so that it does not depend on what they
+are batched with; Adam under a warm-up and a cosine.
+"""
+# ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; an exact likelihood needs no draws
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from math import log
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from urbild.contract import (
+    Anomaly,
+    Batch,
+    Completes,
+    DataSpec,
+    Density,
+    Likelihood,
+    Losses,
+    Model,
+    Samples,
+    Scores,
+    Source,
+    Stage,
+    Turn,
+    adam,
+)
+from urbild.errors import DataError, OptionError, ShapeError
+from urbild.nets.causal import Cached, CausalStack, Naive
+from urbild.ops.schedules import warm_cosine
+from urbild.ops.sound import mu_law_decode, mu_law_encode, sounding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AT_ONCE = 1 << 16  # samples of sound that are scored in one pass: bounds the memory of activations
+
+Step = Callable[[CausalStack, int, Tensor | None], Cached | Naive]
+
+
+class WaveNet(Model, Samples, Completes, Density, Scores):
+    """An autoregressive model of mu-law codes.
+
+    Args:
+        spec: of the data, sound (T, 1).
+        stack: that predicts each code from those before it.
+        learning_rate: of Adam, at its highest.
+    """
+
+    def __init__(self, spec: DataSpec, stack: CausalStack, *, classes: int = 0, learning_rate: float = 1e-3) -> None:
+        super().__init__()
+        self.spec, self.stack = spec, stack
+        self.classes, self.learning_rate = classes, learning_rate
+        self.counts: Tensor
+        self.register_buffer("counts", torch.zeros(classes, dtype=torch.long))  # training samples of each class
+
+    def stages(self) -> Sequence[Stage]:
+        turn = Turn(
+            name="surprise",
+            modules=(self.stack,),
+            loss=self.loss,
+            optimiser=adam(self.learning_rate),
+            rate=warm_cosine,
+        )
+        if not self.classes:
+            return (Stage(name="wavenet", turns=(turn,)),)
+        return (Stage(name="wavenet", turns=(turn,), source=_labelled, solve=self._count),)
+
+    def _count(self, source: Source) -> None:
+        assert source.labels is not None  # `_labelled` made sure
+        counts = np.bincount(source.labels, minlength=self.classes)
+        self.counts = torch.from_numpy(counts).to(self.counts)
+
+    def loss(self, batch: Batch) -> Losses:
+        """Mean cross-entropy of a valid sample of sound, in nats, and the same in bits."""
+        classes = self._classes_of(batch)
+        symbols = self.symbols(batch.x)
+        nats = self.nats(symbols, classes)  # [N, T]
+        if batch.mask is None:
+            loss = nats.mean()
+        else:
+            valid = batch.mask.to(nats)
+            loss = ((nats * valid).sum(1) / valid.sum(1).clamp(min=1)).mean()
+        return {"loss": loss, "bits": loss.detach() / log(2)}
+
+    def _classes_of(self, batch: Batch) -> Tensor | None:
+        if not self.classes:
+            return None
+        found = batch.given if batch.given is not None else batch.y
+        assert found is not None  # `_labelled` made sure
+        return found
+
+    def symbols(self, x: Tensor) -> Tensor:
+        """Codes [N, T] of waves [N, T, 1]."""
+        return mu_law_encode(x[..., 0], self.stack.levels)
+
+    def nats(self, symbols: Tensor, classes: Tensor | None = None) -> Tensor:
+        """-ln p [N, T] of each code given those before it, and its class [N]."""
+        logits = self.stack(symbols, classes)  # [N, T, K]
+        return functional.cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none").view(symbols.shape)
+
+    def surprise(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Nats [N, T] of each sample of sound x [N, T, 1] in float64, 0 where it is padding; and where it is not."""
+        classes = self._checked(given, len(x))
+        valid = sounding(x[..., 0])
+        rows = max(1, AT_ONCE // x.shape[1])
+        nats = []
+        for at in range(0, len(x), rows):
+            symbols = self.symbols(x[at : at + rows])
+            if self.classes and classes is None:
+                nats.append(self._mixed(symbols))
+            else:
+                nats.append(self.nats(symbols, None if classes is None else classes[at : at + rows]).double())
+        return torch.cat(nats) * valid, valid
+
+    def _by_class(self, symbols: Tensor) -> Tensor:
+        """Table of ln p(class) + ln p(codes up to t | class), [classes, N, T]."""
+        each = [self.nats(symbols, symbols.new_full((len(symbols),), k)).double() for k in range(self.classes)]
+        return self._prior()[:, None, None] - torch.stack(each).cumsum(2)
+
+    def _mixed(self, symbols: Tensor) -> Tensor:
+        """Nats [N, T] of each code given those before it where the class is not known: by Bayes' rule, exact."""
+        so_far = self._by_class(symbols).logsumexp(0)  # [N, T] ln p(codes up to t)
+        return -so_far.diff(dim=1, prepend=torch.zeros_like(so_far[:, :1]))
+
+    def _prior(self) -> Tensor:
+        """Probabilities of the classes [classes] as in training, as ln p; before it, all alike."""
+        counts = self.counts.double() if self.counts.any() else torch.ones_like(self.counts, dtype=torch.float64)
+        return (counts / counts.sum()).log()
+
+    def log_prob(self, x: Tensor, *, given: Tensor | None = None, draws: int = 1) -> Likelihood:
+        nats, _ = self.surprise(x, given)
+        return Likelihood(-nats.sum(1).float(), kind="exact")
+
+    def anomaly(self, x: Tensor, *, given: Tensor | None = None) -> Anomaly:
+        nats, valid = self.surprise(x, given)
+        return Anomaly((nats.sum(1) / valid.sum(1)).float(), (nats / log(2)).clamp(min=0).float())
+
+    def sample(
+        self, n: int, *, given: Tensor | None = None, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draws [n, T, 1]; `given` [n] are classes, drawn as frequent as in training where they are not given.
+
+        Raises:
+            OptionError: a class is unknown or was never seen in training, or the model knows no classes.
+        """
+        classes = self._checked(given, n)
+        if self.classes and classes is None:
+            classes = self._draw_classes(self._prior().expand(n, -1), generator)
+        symbols = self.generate(n, classes, temperature=temperature, generator=generator)
+        return self._waves(symbols)
+
+    def complete(
+        self, x: Tensor, observed: Tensor, *, given: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        classes = self._checked(given, len(x))
+        symbols = self.symbols(x)
+        if self.classes and classes is None:
+            # What is observed from the start on tells the class.
+            leading = observed.long().cumprod(1).sum(1)  # [N]
+            with torch.no_grad():
+                so_far = functional.pad(self._by_class(symbols), (1, 0)).permute(1, 2, 0)  # [N, T + 1, classes]
+            so_far[:, 0] = self._prior()
+            classes = self._draw_classes(so_far[torch.arange(len(x), device=x.device), leading], generator)
+        made = self.generate(len(x), classes, known=symbols, observed=observed, generator=generator)
+        return torch.where(observed[..., None], x, self._waves(made).to(x))
+
+    def generate(
+        self,
+        n: int,
+        classes: Tensor | None = None,
+        *,
+        known: Tensor | None = None,
+        observed: Tensor | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        step: Step = Cached,
+    ) -> Tensor:
+        """Codes [n, T], drawn one after the other; where `observed` [n, T] they are `known` [n, T].
+
+        Raises:
+            OptionError: the temperature is not positive.
+        """
+        if temperature <= 0:
+            msg = f"temperature={temperature} is out of range; it must be more than 0."
+            raise OptionError(msg)
+        length, device = self.spec.shape[0], self.stack.newest.weight.device
+        uniform = torch.rand(length, n, generator=generator, device=generator.device if generator else device)
+        uniform = uniform.to(device)
+        made = torch.zeros(length, n, dtype=torch.long, device=device)
+        with torch.inference_mode(), one_thread():
+            columns = step(self.stack, n, classes)
+            for t in range(length):
+                drawn = draw(columns.logits(), uniform[t], temperature)
+                if observed is not None and known is not None:
+                    drawn = torch.where(observed[:, t], known[:, t], drawn)
+                made[t] = drawn
+                columns.push(drawn)
+        return made.T.clone()
+
+    def _waves(self, symbols: Tensor) -> Tensor:
+        return mu_law_decode(symbols, self.stack.levels)[..., None]  # [N, T, 1]
+
+    def _draw_classes(self, log_weights: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Classes [N] with probabilities in proportion to exp(log_weights [N, classes])."""
+        n, device = len(log_weights), log_weights.device
+        uniform = torch.rand(n, generator=generator, device=generator.device if generator else device).to(device)
+        return draw(log_weights, uniform, 1.0)
+
+    def _checked(self, given: Tensor | None, n: int) -> Tensor | None:
+        """Classes [n] that the model knows, or None."""
+        if given is None:
+            return None
+        if not self.classes:
+            msg = "this wavenet was trained without classes, so none can be given; train it with conditional=True."
+            raise OptionError(msg)
+        classes = given.to(self.counts).reshape(-1).expand(n)
+        if not 0 <= int(classes.min()) <= int(classes.max()) < self.classes:
+            msg = f"given holds a class beyond 0 to {self.classes - 1}: {', '.join(self.spec.classes)}."
+            raise OptionError(msg)
+        never = classes[self.counts[classes] == 0] if self.counts.any() else classes[:0]
+        if len(never):
+            msg = f"class {self.spec.classes[int(never[0])]!r} had no sample in training, so it cannot be given."
+            raise OptionError(msg)
+        return classes
+
+
+def draw(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+    """Symbols [N] from logits [N, K], by inverting their distribution function at `uniform` [N] in [0, 1)."""
+    reached = (logits if temperature == 1 else logits / temperature).softmax(1).cumsum(1)
+    target = uniform.to(reached)[:, None] * reached[:, -1:]
+    return torch.searchsorted(reached, target, right=True)[:, 0].clamp_(max=logits.shape[1] - 1)
+
+
+@contextmanager
+def one_thread() -> "Iterator[None]":
+    """Products of one column are too small to be shared among threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _labelled(source: Source) -> Source:
+    """The source, if every sample of it has a label.
+
+    Raises:
+        DataError: one has none.
+    """
+    missing = len(source) if source.labels is None else int((source.labels < 0).sum())
+    if missing:
+        msg = f"{missing} of {len(source)} training samples have no label, but conditional=True needs one for each."
+        raise DataError(msg)
+    return source
+
+
+def wavenet(
+    spec: DataSpec,
+    *,
+    cycles: int = 2,
+    dilations: int = 9,
+    residual: int = 64,
+    skip: int = 128,
+    levels: int = 256,
+    conditional: bool = False,
+    learning_rate: float = 1e-3,
+) -> Model:
+    """Builds a WaveNet of sound; it sees cycles (2^dilations - 1) + 2 samples into the past.
+
+    Args:
+        spec: of the data, sound of one channel.
+        cycles: how often the dilations are gone through.
+        dilations: layers of a cycle; the dilations are 1, 2, 4, ...
+        residual: channels between the layers, and of filter and gate.
+        skip: channels of the sum over the layers.
+        levels: codes that mu-law companding gives.
+        conditional: whether to condition on the class of a sample.
+        learning_rate: of Adam, at its highest.
+
+    Raises:
+        ShapeError: the data have several channels.
+        OptionError: an option is out of range, or a class is wanted of data without classes.
+    """
+    if len(spec.shape) != 2 or spec.shape[1] != 1:
+        msg = f"wavenet takes sound of one channel, samples of shape (T, 1), not {spec.shape}; mix the channels down."
+        raise ShapeError(msg)
+    sizes = {"cycles": cycles, "dilations": dilations, "residual": residual, "skip": skip, "levels": levels}
+    for name, value in {**sizes, "learning_rate": learning_rate}.items():
+        if not value > 0 or (name == "levels" and value < 2):
+            msg = f"{name}={value} is out of range; it must be {'2 or more' if name == 'levels' else 'more than 0'}."
+            raise OptionError(msg)
+    if conditional and not spec.classes:
+        msg = "conditional=True needs labelled data, and these have no classes; give a folder for each class."
+        raise OptionError(msg)
+    classes = len(spec.classes) if conditional else 0
+    stack = CausalStack([2**at for at in range(dilations)] * cycles, residual, skip, levels, classes)
+    return WaveNet(spec, stack, classes=classes, learning_rate=learning_rate)
