@@ -1,0 +1,346 @@
+"""What the models of p(x) = prod p(x_i | x_<i) over the sites of an image in raster order share: a network, and a head.
+
+A network maps symbols to numbers for every site at once, of which those of site i depend on earlier sites alone. It is
+also able to do so site by site, keeping what it has computed: sampling then costs about one pass over the image instead
+of one for every site (Ramachandran et al. 2017, Fast generation for convolutional autoregressive models,
+https://arxiv.org/abs/1704.06001). `draw_plainly` is the slow way; both draw the same symbols from the same noise.
+"""
+# ruff: noqa: ARG002, D102 -- the verbs are documented in the contract
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import partial
+from math import log
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from urbild.contract import (
+    Anomaly,
+    Batch,
+    Completes,
+    DataSpec,
+    Density,
+    Likelihood,
+    Losses,
+    Model,
+    Samples,
+    Scores,
+    Source,
+    Stage,
+    Turn,
+    adam,
+)
+from urbild.errors import DataError, OptionError
+from urbild.nets.masked import Left, groups_of
+from urbild.nets.symbols import SymbolHead
+from urbild.ops.schedules import warm_cosine
+
+
+class Condition(NamedTuple):
+    """What all sites are told.
+
+    Attributes:
+        vector: [N, E], told to every site alike, or None.
+        maps: [N, M, H, W], told to each site its own, or None.
+    """
+
+    vector: Tensor | None = None
+    maps: Tensor | None = None
+
+
+class Inputs(nn.Module):
+    """Symbols as a network's input: numbers between -1 and 1, or learned vectors.
+
+    Args:
+        channels: C.
+        levels: K.
+        embedding: size of the learned vector of a symbol, or None for numbers.
+    """
+
+    def __init__(self, channels: int, levels: int, embedding: int | None) -> None:
+        super().__init__()
+        self.levels, self.size = levels, embedding or 1
+        self.groups = groups_of(channels * self.size, channels)
+        self.vectors = nn.ModuleList(nn.Embedding(levels, embedding) for _ in range(channels) if embedding)
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        """[N, C * size, H, W] of symbols [N, C, H, W]."""
+        if not self.vectors:
+            return symbols.to(torch.get_default_dtype()) * (2 / (self.levels - 1)) - 1
+        found = [vectors(symbols[:, c]) for c, vectors in enumerate(self.vectors)]  # each [N, H, W, size]
+        return torch.cat(found, dim=-1).movedim(-1, 1)
+
+    def site(self, symbols: Tensor, channel: int) -> Tensor:
+        """[N, size] of a site's symbols [N] in one channel."""
+        if not self.vectors:
+            return symbols[:, None] * (2 / (self.levels - 1)) - 1
+        found: Tensor = self.vectors[channel](symbols)
+        return found
+
+    def write(self, place: Tensor, group: int, symbols: Tensor) -> None:
+        """Writes a group's symbols [N, channels of the group] of a site into the site's input [N, C * size]."""
+        for at in range(symbols.shape[1]):
+            channel = group * symbols.shape[1] + at
+            place[:, channel * self.size : (channel + 1) * self.size] = self.site(symbols[:, at], channel)
+
+
+class Cache(ABC):
+    """A batch of images that is being drawn."""
+
+    @abstractmethod
+    def row(self, i: int) -> None:
+        """Begins row i: all rows above are drawn."""
+
+    @abstractmethod
+    def output(self, j: int, group: int) -> Tensor:
+        """The numbers [N, outputs] for a group of channels at column j: earlier groups are drawn."""
+
+    @abstractmethod
+    def put(self, j: int, group: int, symbols: Tensor) -> None:
+        """Takes the symbols [N, channels of the group] that were drawn at column j."""
+
+
+class RasterNetwork(nn.Module, ABC):
+    """Maps symbols [N, C, H, W] to a head's numbers [N, groups * outputs, H, W]."""
+
+    @abstractmethod
+    def forward(self, symbols: Tensor, condition: Condition) -> Tensor: ...
+
+    @abstractmethod
+    def cache(self, n: int, size: tuple[int, int], condition: Condition) -> Cache:
+        """A new batch of n images of H x W to draw; called in inference mode."""
+
+
+Clamp = tuple[Tensor, Tensor]
+"""Symbols [N, C, H, W], and which of their sites [N, H, W] are kept."""
+
+
+def noise_for(head: SymbolHead, n: int, sites: tuple[int, int], generator: torch.Generator | None) -> Tensor:
+    """Uniform numbers [H, W, groups, N, draws] in float64, in the order in which sites are drawn."""
+    device = generator.device if generator is not None else None
+    shape = (*sites, head.groups, n, head.draws)
+    return torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
+
+
+def _settled(drawn: Tensor, clamp: Clamp | None, i: int, j: int, channels: slice) -> Tensor:
+    if clamp is None:
+        return drawn
+    symbols, kept = clamp
+    return torch.where(kept[:, i, j, None], symbols[:, channels, i, j], drawn)
+
+
+def draw(
+    network: RasterNetwork,
+    head: SymbolHead,
+    noise: Tensor,
+    condition: Condition,
+    *,
+    channels: int,
+    temperature: float = 1.0,
+    clamp: Clamp | None = None,
+) -> Tensor:
+    """Symbols [N, C, H, W], drawn site by site from `noise` (see `noise_for`); every activation is computed once."""
+    height, width, groups, n, _ = noise.shape
+    weights = next(network.parameters())
+    noise = noise.to(weights)
+    each = channels // groups
+    symbols = torch.zeros(n, channels, height, width, dtype=torch.long, device=weights.device)
+    with torch.inference_mode():
+        cache = network.cache(n, (height, width), condition)
+        for i in range(height):
+            cache.row(i)
+            for j in range(width):
+                for group in range(groups):
+                    own = slice(group * each, (group + 1) * each)
+                    drawn = head.draw(cache.output(j, group), noise[i, j, group], temperature)
+                    drawn = _settled(drawn, clamp, i, j, own)
+                    cache.put(j, group, drawn)
+                    symbols[:, own, i, j] = drawn
+    return symbols
+
+
+def draw_plainly(
+    network: RasterNetwork,
+    head: SymbolHead,
+    noise: Tensor,
+    condition: Condition,
+    *,
+    channels: int,
+    temperature: float = 1.0,
+    clamp: Clamp | None = None,
+) -> Tensor:
+    """The same symbols as `draw`, by a pass over the whole image for each site and group."""
+    height, width, groups, n, _ = noise.shape
+    weights = next(network.parameters())
+    noise = noise.to(weights)
+    each = channels // groups
+    symbols = torch.zeros(n, channels, height, width, dtype=torch.long, device=weights.device)
+    with torch.inference_mode():
+        for i in range(height):
+            for j in range(width):
+                for group in range(groups):
+                    own = slice(group * each, (group + 1) * each)
+                    output = network(symbols, condition)[:, group * head.outputs : (group + 1) * head.outputs, i, j]
+                    drawn = head.draw(output, noise[i, j, group], temperature)
+                    symbols[:, own, i, j] = _settled(drawn, clamp, i, j, own)
+    return symbols
+
+
+class Raster(Model, Samples, Completes, Density, Scores):
+    """An exact likelihood of images.
+
+    The score is the surprise of an image in bits per dimension; the map has the bits of each site.
+
+    Args:
+        spec: of the data.
+        network: causal.
+        head: that reads it.
+        classes: number of classes that it is conditioned on, or 0.
+        learning_rate: of Adam, at its highest.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        network: RasterNetwork,
+        head: SymbolHead,
+        *,
+        classes: int = 0,
+        learning_rate: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.spec, self.classes, self.learning_rate = spec, classes, learning_rate
+        self.network, self.head = network, head
+
+    def stages(self) -> Sequence[Stage]:
+        turn = Turn(
+            name="likelihood",
+            modules=(self.network,),
+            loss=self.loss,
+            optimiser=adam(self.learning_rate),
+            rate=warm_cosine,
+        )
+        source = partial(labelled, classes=self.classes) if self.classes else None
+        return (Stage(name="pixels", turns=(turn,), source=source),)
+
+    def loss(self, batch: Batch) -> Losses:
+        """The negative log-likelihood of a sample in nats."""
+        symbols = self.head.symbols(batch.x, training=True)
+        given = batch.given if batch.given is not None else batch.y
+        nats = self.surprise(symbols, given).flatten(1).sum(1).mean()
+        return {"loss": nats, "bits_per_dim": nats.detach() / (self.spec.size * log(2))}
+
+    def surprise(self, symbols: Tensor, given: Tensor | None = None) -> Tensor:
+        """Nats of each entry [N, C or 1, H, W] of symbols [N, C, H, W]."""
+        return self.head.surprise(self.network(symbols, self.condition(given, len(symbols))), symbols)
+
+    def condition(self, given: Tensor | None, n: int) -> Condition:
+        """What the network is told of classes `given` [N]; without them all classes in turn.
+
+        Raises:
+            OptionError: a class is given that the model does not have.
+        """
+        if not self.classes:
+            return Condition()
+        device = next(self.parameters()).device
+        given = torch.arange(n, device=device) % self.classes if given is None else given.to(device)
+        if bool(((given < 0) | (given >= self.classes)).any()):
+            msg = f"a class is not one of the {self.classes} that the model was trained on."
+            raise OptionError(msg)
+        return Condition(vector=functional.one_hot(given, self.classes).to(torch.get_default_dtype()))
+
+    def sample(
+        self, n: int, *, given: Tensor | None = None, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return self._drawn(n, self.condition(given, n), temperature, generator)
+
+    def complete(
+        self, x: Tensor, observed: Tensor, *, given: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        clamp = (self.head.symbols(x), observed.bool())
+        drawn = self._drawn(len(x), self.condition(given, len(x)), 1.0, generator, clamp)
+        return torch.where(observed[:, None], x, drawn)
+
+    def _drawn(
+        self,
+        n: int,
+        condition: Condition,
+        temperature: float,
+        generator: torch.Generator | None,
+        clamp: Clamp | None = None,
+    ) -> Tensor:
+        noise = noise_for(self.head, n, (self.spec.shape[1], self.spec.shape[2]), generator)
+        channels = self.spec.channels
+        symbols = draw(
+            self.network, self.head, noise, condition, channels=channels, temperature=temperature, clamp=clamp
+        )
+        return self.head.values(symbols)
+
+    def log_prob(self, x: Tensor, *, given: Tensor | None = None, draws: int = 1) -> Likelihood:
+        return Likelihood(-self._nats(x, given)[0], kind="exact")
+
+    def anomaly(self, x: Tensor, *, given: Tensor | None = None) -> Anomaly:
+        nats, sites = self._nats(x, given)
+        return Anomaly(nats / (self.spec.size * log(2)), sites / log(2))
+
+    def _nats(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Surprise of images [N] and of their sites [N, H, W].
+
+        Without their classes it is that of the mixture of all classes, with the sites of the likeliest class.
+        """
+        symbols = self.head.symbols(x)
+        if given is not None or not self.classes:
+            sites = self.surprise(symbols, given).sum(1)
+            return sites.flatten(1).sum(1), sites
+        each = torch.stack([self.surprise(symbols, label).sum(1) for label in self._labels(len(x))])  # [K, N, H, W]
+        nats = each.flatten(2).sum(2)
+        likeliest = nats.argmin(0)
+        return log(self.classes) - torch.logsumexp(-nats, dim=0), each[likeliest, torch.arange(len(x))]
+
+    def _labels(self, n: int) -> list[Tensor]:
+        return [torch.full((n,), label, dtype=torch.long) for label in range(self.classes)]
+
+
+def labelled(source: Source, *, classes: int) -> Source:
+    """The source, all of whose samples have a class.
+
+    Raises:
+        DataError: some have none.
+    """
+    if source.labels is None or bool((source.labels < 0).any()) or bool((source.labels >= classes).any()):
+        msg = "a model of classes needs the class of every training sample, and some have none; give labels, or train "
+        msg += "without --conditional."
+        raise DataError(msg)
+    return source
+
+
+def classes_of(spec: DataSpec, *, conditional: bool) -> int:
+    """The number of classes to be conditioned on, 0 for none.
+
+    Raises:
+        OptionError: classes are wanted and the data have no names of any.
+    """
+    if conditional and not spec.classes:
+        msg = "conditional=True needs labelled data, and these have no classes; give a label column, or folders."
+        raise OptionError(msg)
+    return len(spec.classes) if conditional else 0
+
+
+def leaving(layer: Left, features: slice) -> Tensor:
+    """The matrix of a 1 x 1 convolution with its bias as last row, for some of its outputs."""
+    assert layer.bias is not None
+    return torch.cat([layer.taps(features), layer.bias[None, features]])
+
+
+def check_kernel(kernel: int) -> None:
+    """Refuses kernels that have no middle.
+
+    Raises:
+        OptionError: it is even, or not positive.
+    """
+    if kernel < 1 or kernel % 2 == 0:
+        msg = f"kernel must be odd and positive, and is {kernel}."
+        raise OptionError(msg)
