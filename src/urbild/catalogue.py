@@ -137,7 +137,7 @@ _OWN = (
         url="https://doi.org/10.1109/5.726791",
         kinds=("vector", "image", "sequence"),
         verbs=("encode", "classify"),
-        epochs=6,
+        epochs=8,
         batch=128,
         small={"width": 8},
     ),

@@ -350,8 +350,8 @@ class Scores(ABC):
 class Conditional:
     """May be conditioned on a class: not a verb, but how verbs are asked. `given` is then a label [N] int64.
 
-    A system whose condition is an option inherits it always, and has no labels where it was built without one. With
-    labels and without `given`, `sample` draws the classes in turn, from the first.
+    A system whose condition is an option inherits it always, and has no labels where it was built without one. Where
+    `given` is None, a model with labels chooses the classes of its samples itself.
 
     Attributes:
         labels: names of the classes by number; empty where this model is not conditional.

@@ -220,9 +220,9 @@ def classifier(
     spec: DataSpec,
     *,
     width: int | None = None,
-    dropout: float = 0.5,
+    dropout: float = 0.3,
     network: stock.Network = "auto",
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
 ) -> Model:
     """Builds a classifier of the classes that the data name.
 
