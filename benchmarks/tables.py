@@ -88,9 +88,9 @@ def target_lines(claim: Claim, means: Means) -> list[str]:
     for target in claim.targets:
         values = means.get((target.system, target.data, target.metric))
         if values:
-            verdict = "reached" if mean(values) >= target.least else "**not reached** at this budget"
+            verdict = "reached" if target.reached(mean(values)) else "**not reached** at this budget"
             lines.append(
-                f"- {target.kind}: {target.system}, {target.data}, {target.metric} at least {target.least}: "
+                f"- {target.kind}: {target.system}, {target.data}, {target.metric} at {'most' if target.most else 'least'} {target.bound}: "
                 f"{spread(values)}, {verdict}"
             )
     return [*lines, ""] if lines else []

@@ -26,13 +26,18 @@ class Line(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What the mean of some lines over parts and seeds should reach."""
+    """What the mean of some lines over parts and seeds should reach: at least the bound, or at most where `most`."""
 
     system: str
     data: str
     metric: str
-    least: float
+    bound: float
     kind: Literal["gate", "aim"]
+    most: bool = False
+
+    def reached(self, value: float) -> bool:
+        """Whether a mean is on the right side of the bound."""
+        return value <= self.bound if self.most else value >= self.bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,4 +64,4 @@ class Claim:
     budgets: dict[str, Any] = field(default_factory=dict)
 
 
-NAMES = ("one_class_mnist", "ganomaly_mnist", "industrial", "false_alarms")
+NAMES = ("pixelcnn_mnist", "gated_pixelcnn_mnist", "one_class_mnist", "ganomaly_mnist", "industrial", "false_alarms")

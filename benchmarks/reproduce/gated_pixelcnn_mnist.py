@@ -1,0 +1,14 @@
+"""Gated PixelCNN on dynamically binarised MNIST."""
+
+from benchmarks.reproduce import Target
+from benchmarks.reproduce.pixels_mnist import claim
+
+CLAIM = claim(
+    "gated_pixelcnn",
+    "Gated PixelCNN: exact likelihood of binary MNIST",
+    {
+        "cpu": {"layers": 8, "width": 32, "steps": 3_500},
+        "full": {"layers": 10, "width": 128, "steps": 30_000},
+    },
+    Target("gated_pixelcnn", "test", "nats", 86.8, "gate", most=True),
+)
