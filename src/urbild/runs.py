@@ -62,8 +62,8 @@ def train(
         resume: whether to go on with the interrupted run in `out`.
         reading: how the data are read.
         reporter: told of the run; None says nothing.
-        options: of the preparation (`size`, `normalise`, `patch`, `patches_per_image`), of the plan (see
-            `training.Plan`), and of the system's builder.
+        options: of the preparation (`size`, `normalise`, `patch`, `patches_per_image`, `window`, `rate`), of the plan
+            (see `training.Plan`), and of the system's builder.
 
     Returns:
         The trained model, in evaluation mode.
@@ -103,11 +103,11 @@ def train_run(
     """
     plan, preparing, building = sort_options(model, options)
     per_image = preparing.pop("patches_per_image", PATCHES_PER_IMAGE)
-    crops = per_image if preparing.get("patch") else None
     parts = split(len(records), validation=PATIENCE_HOLDOUT, calibration=0.0, groups=records.groups, seed=plan.seed)
     held_out = plan.patience is not None
     rows = parts.train if held_out else None
     preparation = Preparation.fit(records, rows, **preparing)
+    crops = preparation.crops(per_image)
     if reporter is not None:
         reporter.note(preparation.describe())
     source = preparation.source(records, rows, crops=crops, seed=plan.seed)
@@ -149,7 +149,7 @@ def sort_options(model: str | Model, options: Mapping[str, Any]) -> tuple[Plan, 
     )
 
 
-PREPARING = ("size", "normalise", "patch", "patches_per_image")
+PREPARING = ("size", "normalise", "patch", "patches_per_image", "window", "rate")
 
 
 def learn(

@@ -41,6 +41,7 @@ def _fitted(arguments: Arguments, records: "Records", directory: Path, console: 
     from urbild.training import reporter
 
     keys = ["alpha", "reduction", "normalise", "patch", "patches_per_image", "overlap", "calibration", "validation"]
+    keys += ["window", "rate"]
     keys += ["steps", "seconds", "epochs", "batch", "precision", "clip", "patience", "device", "workers"]
     detector = Detector(
         arguments["model"],
@@ -83,7 +84,7 @@ def train(arguments: Arguments, console: Console) -> Result:
     _sane(arguments)
     shared.positive(arguments, "accumulate")
     records = _records(arguments, console, only_normal=arguments["normal"] is not None)
-    keys = ["normalise", "patch", "steps", "seconds", "epochs", "batch", "seed", "precision"]
+    keys = ["normalise", "patch", "window", "rate", "steps", "seconds", "epochs", "batch", "seed", "precision"]
     keys += ["clip", "accumulate", "patience", "device", "tensorboard"]
     options = {key: arguments[key] for key in keys} | {"size": shared.size(arguments["size"])}
     options |= {"patches_per_image": arguments["patches_per_image"]} if arguments["patch"] else {}
@@ -107,7 +108,7 @@ def _after_training(name: str, records: "Records", directory: Path, console: Con
     entry, place = catalogue.card(name), shlex.quote(str(directory))
     console.note(f"run: {directory}\n\nNext:")
     if "sample" in entry.verbs:
-        console.note(f"  urbild sample {place} --out samples.png")
+        console.note(f"  urbild sample {place} --out samples.{'wav' if records.kind == 'sequence' else 'png'}")
     if "reconstruct" in entry.verbs:
         console.note(f"  urbild reconstruct {place} PATH --out reconstructed.png")
     if entry.scores:
@@ -167,7 +168,7 @@ def _sane(arguments: Arguments) -> None:
     if arguments["resume"] and arguments["out"] is None:
         msg = "--resume needs --out, the directory of the run that is to go on."
         raise OptionError(msg)
-    keys = ["steps", "seconds", "epochs", "batch", "clip", "patience", "patch", "patches_per_image"]
+    keys = ["steps", "seconds", "epochs", "batch", "clip", "patience", "patch", "patches_per_image", "window", "rate"]
     shared.positive(arguments, *keys, "max_pixels")
     shared.size(arguments["size"])
 

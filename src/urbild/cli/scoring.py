@@ -96,7 +96,7 @@ def _maps(block: "Block", records: "Records") -> "list[HeatMap]":
         NotScoringError: there are none.
     """
     if block.maps is None:
-        reason = "the samples are no images" if records.kind == "vector" else "this system gives none"
+        reason = "the samples are no images" if records.kind != "image" else "this system gives none"
         msg = f"there are no heat maps to write: {reason}; leave --heatmaps out."
         raise NotScoringError(msg)
     return block.maps

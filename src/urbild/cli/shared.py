@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from urbild.data import Reading, Records
 
 DATA = Place(
-    "path", "images (one file or a folder with sub-folders), .npy, .npz, .csv, .tsv or .parquet, or a known data set"
+    "path",
+    "images or sounds (a file or a folder with sub-folders), .npy, .npz, .csv, .tsv or .parquet, or a known data set",
 )
 DIRECTORY = Place("dir", "the directory of a run, that `fit` or `train` made")
 
@@ -65,12 +66,17 @@ TRAINED = Group(
     (
         SIZE,
         Option(
-            "normalise", "'image' takes brightness and contrast out of every image", Literal["none", "image"], "none"
+            "normalise",
+            "'image' takes brightness and contrast out of every image; 'rms' and 'peak' the level out of every sound",
+            Literal["none", "image", "rms", "peak"],
+            "none",
         ),
         Option(
             "patch", "train on random crops of this size, and score by maps stitched from them", int | None, None, "N"
         ),
         Option("patches-per-image", "random crops an image and epoch", int, 16, "N"),
+        Option("window", "train on random crops of sounds of this many samples (default: 8000)", int | None, None, "N"),
+        Option("rate", "samples of sound a second (default: the commonest of the files)", int | None, None, "HZ"),
         *LABELS,
         *FILES,
     ),

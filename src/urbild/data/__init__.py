@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from urbild.data.preparation import Preparation
     from urbild.data.reading import as_records
     from urbild.data.records import Header, Reading, Records
+    from urbild.data.sounds import SoundArrays, SoundFiles
     from urbild.data.splits import Split, split
     from urbild.data.tables import TableRecords
 
@@ -28,6 +29,8 @@ __all__ = [
     "Preparation",
     "Reading",
     "Records",
+    "SoundArrays",
+    "SoundFiles",
     "Split",
     "TableRecords",
     "as_records",
@@ -43,6 +46,8 @@ _HOMES = {
     "Preparation": "preparation",
     "Reading": "records",
     "Records": "records",
+    "SoundArrays": "sounds",
+    "SoundFiles": "sounds",
     "Split": "splits",
     "TableRecords": "tables",
     "as_records": "reading",

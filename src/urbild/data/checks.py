@@ -17,7 +17,7 @@ _CHUNK = 16
 
 
 def verify(records: Records, *, skip_bad: bool = False, training: bool = True) -> Records:
-    """Reads every image once, in worker processes, and gives back the records that can be used.
+    """Reads every file once, in worker processes, and gives back the records that can be used.
 
     Unreadable images stop it, all of them counted and the first named; with `skip_bad` they are left out and listed in
     `skipped`. Samples that are to be trained on must be two at least, and not all alike.
@@ -82,8 +82,9 @@ def _bad(records: Records, faults: dict[int, str], *, skip_bad: bool) -> str:
         return f"{first}; {remedy}."
     names = [records.ids[row] for row in faults]
     others = ", ".join(names[1:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    what = "images" if records.kind == "image" else "files"
     return (
-        f"{len(faults)} of {len(records)} images of {records.origin} cannot be used: {first}; also {others}; {remedy}."
+        f"{len(faults)} of {len(records)} {what} of {records.origin} cannot be used: {first}; also {others}; {remedy}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Folders of images, laid out or not, single image files, and lists of paths."""
+"""Folders of images or sounds, laid out or not, single files, and lists of paths."""
 
 import os
 from collections.abc import Sequence
@@ -6,13 +6,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from urbild.contract import UNLABELLED
 from urbild.data.images import SUFFIXES, decode, decode_mask, header
 from urbild.data.records import DEFAULT_MAX_PIXELS, NORMAL_NAMES, Header, Reading, Records, group_ids
+from urbild.data.sounds import SUFFIXES as SOUNDS
+from urbild.data.sounds import SoundFiles
 from urbild.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -92,14 +94,14 @@ def _truth(file: Path, root: Path) -> Path | bool | None:
     return None
 
 
-def from_folder(root: Path, reading: Reading, *, origin: str) -> ImageFiles:
-    """The images below `root`, in the order of their paths.
+def from_folder(root: Path, reading: Reading, *, origin: str) -> ImageFiles | SoundFiles:
+    """The images or sounds below `root`, in the order of their paths.
 
     A folder with `train` or `test` below it is laid out: the class of a file is the folder below those. Else the class
     is the first folder below the root, and a folder without sub-folders is unlabelled. `ground_truth` holds masks.
 
     Raises:
-        DataError: the folder is empty, holds no image, or lacks the wanted part.
+        DataError: the folder is empty, holds no image or sound, or both, or lacks the wanted part.
     """
     parts = [name for name in ("train", "test") if (root / name).is_dir()]
     if parts and reading.part != "all":
@@ -107,7 +109,13 @@ def from_folder(root: Path, reading: Reading, *, origin: str) -> ImageFiles:
             msg = f"{root} has no folder {reading.part!r}, only {' and '.join(parts)}; make one, or give that folder."
             raise DataError(msg)
         parts = [reading.part]
-    names = sorted(name for top in parts or [""] for name in _images(root, top))
+    images, sounds = (
+        sorted(name for top in parts or [""] for name in _files(root, top, suffixes)) for suffixes in (SUFFIXES, SOUNDS)
+    )
+    if images and sounds:
+        msg = f"{root} holds both images ({images[0]}) and sounds ({sounds[0]}); give a folder of one kind."
+        raise DataError(msg)
+    names = images or sounds
     if not names:
         raise DataError(_nothing(root, parts))
     strip = 1 if parts else 0
@@ -115,48 +123,45 @@ def from_folder(root: Path, reading: Reading, *, origin: str) -> ImageFiles:
     known = tuple(sorted({name for name in classes if name is not None}))
     label = {name: at for at, name in enumerate(known)}
     labels = np.asarray([UNLABELLED if name is None else label[name] for name in classes], dtype=np.int64)
-    return ImageFiles(
-        ids=names,
-        labels=labels if known else None,
-        classes=known,
-        groups=None if reading.group_by is None else group_ids(names, reading.group_by),
-        origin=origin,
-        normal=reading.normal,
-        workers=reading.workers,
-        root=root,
-        max_pixels=reading.max_pixels,
-    )
+    common = _common(names, reading, origin, root) | {"labels": labels if known else None, "classes": known}
+    return SoundFiles(**common) if sounds else ImageFiles(**common, max_pixels=reading.max_pixels)
 
 
-def from_files(paths: Sequence[Path], reading: Reading, *, origin: str) -> ImageFiles:
-    """Image files given one by one, in the order given and unlabelled; their ids are the paths as they were given.
+def from_files(paths: Sequence[Path], reading: Reading, *, origin: str) -> ImageFiles | SoundFiles:
+    """Files given one by one, in the order given and unlabelled; their ids are the paths as they were given.
 
     Raises:
-        DataError: a path does not exist, or is no image by its suffix.
+        DataError: a path does not exist, or is of another kind than the first, or of none by its suffix.
     """
+    sound = paths[0].suffix.lower() in SOUNDS
+    what, suffixes = ("sound", SOUNDS) if sound else ("image", SUFFIXES)
     for path in paths:
         if not path.is_file():
             beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
             found = nearest(path.name, beside) if beside else "nor does anything beside it."
             msg = f"{path} does not exist; {found}"
             raise DataError(msg)
-        if path.suffix.lower() not in SUFFIXES:
-            msg = f"{path} is no image by its suffix; known suffixes: {' '.join(sorted(SUFFIXES))}."
+        if path.suffix.lower() not in suffixes:
+            msg = f"{path} is no {what} by its suffix; known suffixes: {' '.join(sorted(suffixes))}."
             raise DataError(msg)
     names = [path.as_posix() for path in paths]
-    return ImageFiles(
-        ids=names,
-        groups=None if reading.group_by is None else group_ids(names, reading.group_by),
-        origin=origin,
-        normal=reading.normal,
-        workers=reading.workers,
-        root=Path(),
-        max_pixels=reading.max_pixels,
-    )
+    common = _common(names, reading, origin, Path())
+    return SoundFiles(**common) if sound else ImageFiles(**common, max_pixels=reading.max_pixels)
 
 
-def _images(root: Path, top: str) -> list[str]:
-    """Paths, relative to `root`, of the images below `root/top`; hidden files and ground truth are left out."""
+def _common(names: list[str], reading: Reading, origin: str, root: Path) -> dict[str, Any]:
+    return {
+        "ids": names,
+        "groups": None if reading.group_by is None else group_ids(names, reading.group_by),
+        "origin": origin,
+        "normal": reading.normal,
+        "workers": reading.workers,
+        "root": root,
+    }
+
+
+def _files(root: Path, top: str, suffixes: frozenset[str]) -> list[str]:
+    """Paths, relative to `root`, of the files below `root/top`; hidden files and ground truth are left out."""
     found: list[str] = []
     for folder, below, files in os.walk(root / top):
         below[:] = [name for name in below if not name.startswith(".") and name != TRUTH]
@@ -164,7 +169,7 @@ def _images(root: Path, top: str) -> list[str]:
         found += [
             (inner / name).as_posix()
             for name in files
-            if not name.startswith(".") and PurePosixPath(name).suffix.lower() in SUFFIXES
+            if not name.startswith(".") and PurePosixPath(name).suffix.lower() in suffixes
         ]
     return found
 

@@ -79,6 +79,8 @@ _ALL = (
     Known("mnist", "70,000 handwritten digits of 28 x 28 px", "fetched:idx"),
     Known("fashion_mnist", "70,000 articles of clothing of 28 x 28 px", "fetched:idx"),
     Known("cifar10", "60,000 colour photos of 32 x 32 px in ten classes", "fetched:cifar10"),
+    Known("fsdd", "3,000 spoken digits at 8 kHz, by digit", "speech:fsdd"),
+    Known("fsdd/speakers", "3,000 spoken digits at 8 kHz, by speaker", "speech:fsdd"),
     Known("kddcup99", "494,021 network connections (the 10 % file), numbers and words", "fetched:kddcup99"),
     *(Known(f"adbench/{name}", f"ADBench table: {what}", "fetched:adbench") for name, what in _ADBENCH.items()),
 )

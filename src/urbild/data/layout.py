@@ -69,7 +69,8 @@ def _read(name: str, part: str, seed: int) -> Records:
     reading = Reading(part="train" if part == "train" else "test")
     records = surfaces(name, reading, seed=seed) if name == "surfaces" else read_known(name, reading)
     if records.kind != "image":
-        msg = f"{name} is a table, not a set of images; it has no folder to be laid out."
+        what = "a table" if records.kind == "vector" else "sound"
+        msg = f"{name} is {what}, not a set of images; it has no folder to be laid out."
         raise DataError(msg)
     return records
 

@@ -1,9 +1,10 @@
 """What was decided on the training rows, and its use on every later sample; plain data that is saved with the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from torch import Tensor
@@ -13,6 +14,7 @@ from urbild.data.columns import Columns
 from urbild.data.pixels import Normalise, Pixels
 from urbild.data.records import Header, Records
 from urbild.data.source import ImageSource, TableSource
+from urbild.data.waves import Level, Waves, WaveSource
 from urbild.data.workers import choose_workers, in_order
 from urbild.errors import DataError, OptionError, ShapeError
 
@@ -28,12 +30,12 @@ class Preparation:
 
     Attributes:
         spec: what a prepared sample looks like.
-        how: the scale of images, or of the columns of a table.
+        how: the scale of images, or of the columns of a table; the rate, length and level of sounds.
         summary: one line on the training data.
     """
 
     spec: DataSpec
-    how: Pixels | Columns
+    how: Pixels | Columns | Waves
     summary: str
 
     @classmethod
@@ -43,8 +45,10 @@ class Preparation:
         rows: Sequence[int] | np.ndarray | None = None,
         *,
         size: int | tuple[int, int] | None = None,
-        normalise: Normalise = "none",
+        normalise: Normalise | Level = "none",
         patch: int | None = None,
+        window: int | None = None,
+        rate: int | None = None,
     ) -> "Preparation":
         """Decides on the training rows alone.
 
@@ -52,6 +56,10 @@ class Preparation:
         median size, at most 128 px a side, in multiples of 8 (with `patch`, images keep their own size). Grey images
         give one channel, and a folder with any colour image three. `normalise="image"` gives every image the same mean
         and contrast. `patch` is the side of the crops that are trained on.
+
+        Sound: `rate` is in samples a second; without it the commonest is taken. `window` is the length of the crops
+        that are trained on, in samples; without it at most 8,000. `normalise` is the level that each sound is brought
+        to, "rms" or "peak".
 
         Raises:
             DataError: there is no sample, or one is unreadable.
@@ -62,15 +70,16 @@ class Preparation:
         if not len(index):
             msg = f"{records.origin} has no sample to train on."
             raise DataError(msg)
+        _refuse_options(records, size=size, patch=patch, normalise=normalise, window=window, rate=rate)
+        if records.kind == "sequence":
+            waves = Waves.fit(records, index, rate=rate, window=window, normalise=normalise)
+            return cls(waves.spec(records.classes), waves, waves.summary(records, index))
         if records.kind == "vector":
-            if size is not None or patch is not None or normalise != "none":
-                msg = f"size, patch and normalise are options for images, but {records.origin} is a table."
-                raise OptionError(msg)
             columns = Columns.fit(records, index)
             names = columns.names
             spec = DataSpec(shape=(len(names),), kind="vector", classes=records.classes, columns=names)
             return cls(spec, columns, _table_summary(columns, len(index)))
-        pixels = Pixels.fit(records, index, size=size, normalise=normalise, patch=patch)
+        pixels = Pixels.fit(records, index, size=size, normalise=cast("Normalise", normalise), patch=patch)
         spec = DataSpec(shape=pixels.sample, kind="image", levels=pixels.levels, classes=records.classes)
         return cls(spec, pixels, _image_summary(pixels, records.headers(index)))
 
@@ -98,8 +107,9 @@ class Preparation:
         """Prepared samples, images float32 in [0, 1].
 
         What is decoded is kept if all of it fits in `memory` bytes, else read every time; for a single pass give
-        memory=0. With `crops` an image gives that many random crops of the patch size in each epoch. A batch's `index`
-        is the row of the records (with crops: row * crops + number of the crop).
+        memory=0. With `crops` an image gives that many random crops of the patch size in each epoch, and a sound of the
+        window. A batch's `index` is the row of the records (with crops: row * crops + number of the crop). Sounds
+        come with a mask [N, T] of what is not padding.
 
         Raises:
             ShapeError: the records do not fit the preparation.
@@ -109,6 +119,8 @@ class Preparation:
         index = _index(records, rows)
         if isinstance(self.how, Columns):
             return TableSource(records, index, self.how, self.spec, memory=memory)
+        if isinstance(self.how, Waves):
+            return WaveSource(records, index, self.how, self.spec, crops=crops or 0, seed=seed, memory=memory)
         if self.how.patch is not None and crops is None:
             crops = 1
         if crops is not None and (self.how.patch is None or crops < 1):
@@ -117,6 +129,12 @@ class Preparation:
         return ImageSource(
             records, index, self.how, self.spec, crops=crops or 0, seed=seed, workers=workers, memory=memory
         )
+
+    def crops(self, per_image: int) -> int | None:
+        """Crops that each sample gives in an epoch of training, or None where samples are whole."""
+        if isinstance(self.how, Waves):
+            return 1 if self.how.window < self.how.length else None
+        return per_image if isinstance(self.how, Pixels) and self.how.patch is not None else None
 
     def image(self, records: Records, row: int) -> Tensor:
         """The image `row` as float32 [C, H, W] in [0, 1], at the working size, or at its own where there is none."""
@@ -132,7 +150,7 @@ class Preparation:
             yield self._pixels().prepare(*found)[0]
 
     def restore(self, x: Tensor) -> "np.ndarray | pd.DataFrame":
-        """Back to the units of the data: images [N, H, W, C] uint8, tables a DataFrame with the original columns."""
+        """Back to the units of the data: images [N, H, W, C] uint8, tables a DataFrame, sounds [N, T] float32."""
         if isinstance(self.how, Columns):
             return self.how.restore(x.detach().cpu().numpy())
         return self.how.restore(x)
@@ -143,7 +161,7 @@ class Preparation:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        how = "columns" if isinstance(self.how, Columns) else "pixels"
+        how = next(name for name, kind in _HOW.items() if isinstance(self.how, kind))
         return {"spec": asdict(self.spec), how: self.how.to_json(), "summary": self.summary}
 
     @classmethod
@@ -151,14 +169,31 @@ class Preparation:
         """What `to_json` wrote; it prepares every sample bit for bit as before."""
         spec = data["spec"]
         tuples = {name: tuple(spec[name]) for name in ("shape", "classes", "columns")}
-        how = Columns.from_json(data["columns"]) if "columns" in data else Pixels.from_json(data["pixels"])
+        how = next(kind.from_json(data[name]) for name, kind in _HOW.items() if name in data)
         return cls(DataSpec(**{**spec, **tuples}), how, data["summary"])
 
     def _pixels(self) -> Pixels:
-        if isinstance(self.how, Columns):
-            msg = "the model was trained on a table, which has no images."
+        if not isinstance(self.how, Pixels):
+            what = "a table" if isinstance(self.how, Columns) else "sound"
+            msg = f"the model was trained on {what}, which has no images."
             raise ShapeError(msg)
         return self.how
+
+
+_HOW: Mapping[str, type[Pixels] | type[Columns] | type[Waves]] = MappingProxyType(
+    {"pixels": Pixels, "columns": Columns, "waves": Waves}
+)
+
+
+def _refuse_options(records: Records, **options: Any) -> None:
+    """Refuses options of the preparation that belong to another kind of data."""
+    own = {"image": ("size", "patch", "normalise"), "sequence": ("window", "rate", "normalise"), "vector": ()}
+    for name, value in options.items():
+        if name not in own[records.kind] and value not in (None, "none"):
+            said = {"image": "images", "sequence": "sound", "vector": "a table"}
+            takers = " and ".join(said[kind] for kind, names in own.items() if name in names)
+            msg = f"{name} is one of the options for {takers}, but {records.origin} is {said[records.kind]}; drop it."
+            raise OptionError(msg)
 
 
 def _raw(pixels: Pixels, records: Records, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

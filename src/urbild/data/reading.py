@@ -14,6 +14,7 @@ from urbild.data.folders import from_files, from_folder
 from urbild.data.images import SUFFIXES
 from urbild.data.known import read_known
 from urbild.data.records import Reading, Records, name_labels, number_groups
+from urbild.data.sounds import SUFFIXES as SOUNDS
 from urbild.data.tables import from_frame, from_table_file
 from urbild.errors import DataError
 
@@ -24,9 +25,9 @@ ARRAYS = frozenset({".npy", ".npz"})
 def as_records(data: Any, *, y: Any = None, groups: Any = None, reading: Reading | None = None) -> Records:
     """Raw samples of whatever a user gives.
 
-    Taken are: a folder of images, one image file, a .npy, .npz, .csv, .tsv or .parquet file, the name of a known data
-    set (a path of that name goes first), an array or tensor [N, D], [N, H, W], [N, H, W, C] or [N, C, H, W], a
-    DataFrame, a list of paths, nested lists of numbers, and records themselves. Nothing is decoded but headers.
+    Taken are: a folder of images or sounds, one such file, a .npy, .npz, .csv, .tsv or .parquet file, the name of a
+    known data set (a path of that name goes first), an array or tensor [N, D], [N, H, W], [N, H, W, C] or [N, C, H, W],
+    a DataFrame, a list of paths, nested lists of numbers, and records themselves. Nothing is decoded but headers.
 
     Args:
         data: the samples.
@@ -72,9 +73,9 @@ def _from_path(name: str, y: Any, groups: Any, reading: Reading) -> Records:
             return from_array_file(path, y=y, groups=groups, reading=reading, origin=name)
         if suffix in TABLES:
             return from_table_file(path, y=y, groups=groups, reading=reading, origin=name)
-        if suffix in SUFFIXES:
+        if suffix in SUFFIXES | SOUNDS:
             return _with(from_files([path], reading, origin=name), y, groups)
-        known = " ".join(sorted(TABLES | ARRAYS | SUFFIXES))
+        known = " ".join(sorted(TABLES | ARRAYS | SUFFIXES | SOUNDS))
         msg = f"{name} is of no known type; known suffixes: {known}."
         raise DataError(msg)
     return _with(read_known(name, reading), y, groups)

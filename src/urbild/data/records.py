@@ -106,7 +106,7 @@ class Records(ABC):
     normal: tuple[str, ...] | None = None
     workers: int | None = None
 
-    kind: Literal["image", "vector"] = field(init=False, default="image")
+    kind: Literal["image", "vector", "sequence"] = field(init=False, default="image")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -128,7 +128,7 @@ class Records(ABC):
 
     @abstractmethod
     def read(self, row: int) -> np.ndarray:
-        """An image [H, W, C] (uint8, uint16 or float32) or the numbers of a vector [D]."""
+        """An image [H, W, C] (uint8, uint16 or float32), a sound [T, C] (float32) or the numbers of a vector [D]."""
 
     @abstractmethod
     def header(self, row: int) -> Header:

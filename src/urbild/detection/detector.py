@@ -19,6 +19,7 @@ from urbild.artifacts import MANIFEST
 from urbild.contract import Model, Scores
 from urbild.data import Preparation, Reading, Records, verify
 from urbild.data.pixels import Normalise
+from urbild.data.waves import Level
 from urbild.detection.calibration import Calibration
 from urbild.detection.fitting import fit_detector, refuse_unless_scoring, resolve
 from urbild.detection.heat import Reduction
@@ -57,9 +58,11 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         alpha: false-alarm rate, between 0 and 1.
         reduction: from heat map to score: "auto", "model", "mean", "max" or "top" (see `detection.heat`).
         size: working size of images, (H, W) or both at once; chosen from the data by default.
-        normalise: "image" gives every image the same mean and contrast.
+        normalise: "image" gives every image the same mean and contrast; "rms" or "peak" every sound the same level.
         patch: side of the windows that are trained on and that images are scored by.
         patches_per_image: windows drawn from an image in an epoch.
+        window: samples of the crops of sounds that are trained on.
+        rate: of sound, samples a second; the commonest of the files by default.
         overlap: share of a window that the next one covers when scoring, 0 to 0.9.
         calibration: share of the normals kept to calibrate on (20 at least, half at most).
         validation: share of the normals kept for early stopping; 0 trains to the end.
@@ -110,9 +113,11 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         alpha: float = 0.05,
         reduction: Reduction = "auto",
         size: int | tuple[int, int] | None = None,
-        normalise: Normalise = "none",
+        normalise: Normalise | Level = "none",
         patch: int | None = None,
         patches_per_image: int = 16,
+        window: int | None = None,
+        rate: int | None = None,
         overlap: float = 0.5,
         calibration: float = 0.2,
         validation: float = 0.1,
@@ -136,6 +141,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self.normalise = normalise
         self.patch = patch
         self.patches_per_image = patches_per_image
+        self.window = window
+        self.rate = rate
         self.overlap = overlap
         self.calibration = calibration
         self.validation = validation

@@ -60,7 +60,7 @@ def fit_detector(
     normals = records if len(rows) == len(records) else records.select(rows)
     parts = _parts(detector, normals)
     preparation = _prepared(detector, normals, parts.train, model)
-    crops = detector.patches_per_image if detector.patch is not None else None
+    crops = preparation.crops(detector.patches_per_image)
     source, watched = (
         preparation.source(normals, part, crops=crops, seed=detector.seed_, workers=detector.workers)
         for part in (parts.train, parts.validation)
@@ -177,7 +177,15 @@ def _prepared(detector: "Detector", normals: Records, rows: "np.ndarray", model:
     own = None if isinstance(model, str) else model.spec
     if own is not None and own.kind == "image" and size is None and detector.patch is None:
         size = own.shape[1:]  # type: ignore[assignment]  # (C, H, W)
-    preparation = Preparation.fit(normals, rows, size=size, normalise=detector.normalise, patch=detector.patch)
+    preparation = Preparation.fit(
+        normals,
+        rows,
+        size=size,
+        normalise=detector.normalise,
+        patch=detector.patch,
+        window=detector.window,
+        rate=detector.rate,
+    )
     spec = preparation.spec
     if own is not None and (own.shape, own.kind) != (spec.shape, spec.kind):
         msg = f"the model takes {own.kind} samples of {own.shape}, but these are {spec.kind} data of {spec.shape}."

@@ -105,7 +105,7 @@ class Scorer:
 
     def _whole(self, records: Records, *, maps: bool) -> Iterator[Block]:
         source = self.preparation.source(records, workers=self.workers, memory=0)
-        image = self.preparation.spec.kind == "image"
+        image, table = (self.preparation.spec.kind == kind for kind in ("image", "vector"))
         for batch in source.batches(self.batch):
             found = self.anomaly(batch.x)
             rows = batch.index.numpy()
@@ -114,7 +114,7 @@ class Scorer:
                 rows,
                 _raw(reduce(found.score.cpu(), heat, self.reduction)),
                 self._at_input_size(records, rows, heat) if maps and image and heat is not None else None,
-                None if image or heat is None else self._by_column(heat),
+                self._by_column(heat) if table and heat is not None else None,
             )
 
     def _at_input_size(self, records: Records, rows: NDArray[np.int64], heat: Tensor) -> list[HeatMap]:
