@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from urbild.evaluation import Evaluation
 
 WORDS = {
+    "accuracy": "accuracy (share told right)",
     "image_auroc": "AUROC",
     "image_aupr": "AUPR (average precision)",
     "f1_max": "largest F1",
@@ -89,7 +90,7 @@ def _object(found: "Evaluation") -> dict[str, Any]:
 _RESULTS = (Option("alpha", "false alarms allowed among normal samples (default: as fitted)", float | None, None, "X"),)
 EVALUATE = Command(
     name="evaluate",
-    summary="measure a run: detection on labelled data, likelihoods, ...",
+    summary="measure a run: detection on labelled data, likelihoods, accuracy, ...",
     about="Measures what the run's model can do, with 95 % intervals, and keeps it in the run's directory. Labels come "
     "from folder names, a label column, or y in an .npz; a folder with train/ and test/ is measured on its test part.",
     places=(shared.DIRECTORY, shared.DATA),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urbild.cli import shared
 from urbild.cli.command import Arguments, Command, Group, Option, Result
 from urbild.cli.console import Console
-from urbild.errors import OptionError
+from urbild.errors import OptionError, nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,21 +24,24 @@ def sample(arguments: Arguments, console: Console) -> Result:
     """Makes new samples."""
     import torch
 
-    from urbild.contract import Samples
+    from urbild.contract import Samples, in_turn
 
     shared.positive(arguments, "n", "temperature")
-    run = _run(arguments, "sample")
+    run = run_with(arguments, "sample")
     assert isinstance(run.model, Samples)
-    out = _target(arguments, run, "samples")
+    out = target(arguments, run, "samples")
+    wanted = given_class(arguments["given"], run)
     generator = torch.Generator(device="cpu").manual_seed(arguments["seed"])
     parts = []
     with torch.no_grad():
         for start in range(0, arguments["n"], BATCH):
             n = min(BATCH, arguments["n"] - start)
-            drawn = run.model.sample(n, temperature=arguments["temperature"], generator=generator)
+            given = in_turn(run.model, n, start) if wanted is None else torch.full((n,), wanted)
+            given = None if given is None else moved(given, run.model)
+            drawn = run.model.sample(n, given=given, temperature=arguments["temperature"], generator=generator)
             parts.append(drawn.cpu())
-    _write(out, run, torch.cat(parts), None)
-    return _told(arguments, console, out, "samples", arguments["n"])
+    write(out, run, torch.cat(parts), None)
+    return told(arguments, console, out, "samples", arguments["n"])
 
 
 def reconstruct(arguments: Arguments, console: Console) -> Result:
@@ -47,20 +50,21 @@ def reconstruct(arguments: Arguments, console: Console) -> Result:
 
     from urbild.contract import Reconstructs
 
-    run = _run(arguments, "reconstruct")
+    run = run_with(arguments, "reconstruct")
     model = run.model
     assert isinstance(model, Reconstructs)
-    records = _records(arguments, run, console)
-    out = _target(arguments, run, "reconstructed")
+    records = whole(arguments, run, console)
+    out = target(arguments, run, "reconstructed")
     limit = SHOWN // 2 if out.suffix == ".png" else len(records)
     rows = range(min(limit, len(records)))
     source = run.preparation.source(records.select(rows), workers=arguments["workers"])
-    pairs = [(batch.x, model.reconstruct(_moved(batch.x, model)).cpu()) for batch in source.batches(BATCH)]
+    with torch.no_grad():
+        pairs = [(batch.x, model.reconstruct(moved(batch.x, model)).cpu()) for batch in source.batches(BATCH)]
     given, made = (torch.cat([pair[place] for pair in pairs]) for place in (0, 1))
     if out.suffix == ".png":
         made = torch.stack([given, made], dim=1).flatten(0, 1)  # input and reconstruction side by side
-    _write(out, run, made, [records.ids[row] for row in rows], columns=8)
-    return _told(arguments, console, out, "reconstructions", len(rows))
+    write(out, run, made, [records.ids[row] for row in rows], columns=8)
+    return told(arguments, console, out, "reconstructions", len(rows))
 
 
 def encode(arguments: Arguments, console: Console) -> Result:
@@ -69,21 +73,22 @@ def encode(arguments: Arguments, console: Console) -> Result:
 
     from urbild.contract import Encodes
 
-    run = _run(arguments, "encode")
+    run = run_with(arguments, "encode")
     model = run.model
     assert isinstance(model, Encodes)
-    records = _records(arguments, run, console)
-    out = _target(arguments, run, "codes")
+    records = whole(arguments, run, console)
+    out = target(arguments, run, "codes")
     if out.suffix == ".png":
         msg = f"codes are no pictures; give --out a name that ends in .npy, .npz or .csv instead of {out.name}."
         raise OptionError(msg)
     source = run.preparation.source(records, workers=arguments["workers"])
-    codes = torch.cat([model.encode(_moved(batch.x, model)).cpu() for batch in source.batches(BATCH)])
-    _save(out, codes.numpy(), list(records.ids), [f"z{entry}" for entry in range(codes[0].numel())])
-    return {**_told(arguments, console, out, "codes", len(records)), "shape": list(codes.shape)}
+    with torch.no_grad():
+        codes = torch.cat([model.encode(moved(batch.x, model)).cpu() for batch in source.batches(BATCH)])
+    save(out, codes.numpy(), list(records.ids), [f"z{entry}" for entry in range(codes[0].numel())])
+    return {**told(arguments, console, out, "codes", len(records)), "shape": list(codes.shape)}
 
 
-def _run(arguments: Arguments, verb: str) -> "Run":
+def run_with(arguments: Arguments, verb: str) -> "Run":
     """The run in the given directory, if its model has the verb.
 
     Raises:
@@ -100,7 +105,35 @@ def _run(arguments: Arguments, verb: str) -> "Run":
     return run
 
 
-def _records(arguments: Arguments, run: "Run", console: Console) -> "Records":
+def given_class(wanted: str | None, run: "Run") -> int | None:
+    """The number of the class that --given names or numbers; None where it is not given.
+
+    Raises:
+        OptionError: the run is not conditional, or has no such class.
+    """
+    from urbild.contract import labels_of
+
+    if wanted is None:
+        return None
+    labels = labels_of(run.model)
+    if not labels:
+        msg = f"this run of {run.name or type(run.model).__name__} is not conditioned on a class; leave --given out."
+        raise OptionError(msg)
+    if wanted in labels:
+        return labels.index(wanted)
+    if wanted.isdecimal() and int(wanted) < len(labels):
+        return int(wanted)
+    msg = f"--given {wanted}: the run knows no such class, nor that number of one; {nearest(wanted, labels)}"
+    raise OptionError(msg)
+
+
+def whole(arguments: Arguments, run: "Run", console: Console) -> "Records":
+    """The samples of a verb that takes whole ones.
+
+    Raises:
+        ShapeError: they do not fit the run.
+        OptionError: the run works on patches.
+    """
     from urbild.detection.scorer import patch_of
 
     records = shared.given(arguments, console)
@@ -112,12 +145,12 @@ def _records(arguments: Arguments, run: "Run", console: Console) -> "Records":
     return records
 
 
-def _target(arguments: Arguments, run: "Run", stem: str) -> Path:
+def target(arguments: Arguments, run: "Run", stem: str) -> Path:
     """The file to write; what can be written into it is told by its suffix."""
-    image = run.preparation.spec.kind == "image"
-    usual = ".npz" if stem == "codes" else ".png" if image else ".csv"
+    image, sound = (run.preparation.spec.kind == kind for kind in ("image", "sequence"))
+    usual = ".npz" if stem == "codes" else ".png" if image else ".wav" if sound else ".csv"
     out = Path(arguments["out"] or Path(arguments["dir"]) / f"{stem}{usual}")
-    known = {".png", ".npy", ".npz"} if image else {".npy", ".npz", ".csv"}
+    known = {".npy", ".npz", ".png" if image else ".wav" if sound else ".csv"}
     known |= {".csv"} if stem == "codes" else set()
     if out.suffix not in known:
         msg = f"--out {out}: {stem} of this run can be written as {', '.join(sorted(known))}."
@@ -125,11 +158,12 @@ def _target(arguments: Arguments, run: "Run", stem: str) -> Path:
     return out
 
 
-def _moved(x: "Tensor", model: Any) -> "Tensor":
+def moved(x: "Tensor", model: Any) -> "Tensor":
+    """The samples on the model's device."""
     return x.to(next((entry.device for entry in (*model.parameters(), *model.buffers())), x.device))
 
 
-def _write(out: Path, run: "Run", x: "Tensor", ids: list[str] | None, columns: int | None = None) -> None:
+def write(out: Path, run: "Run", x: "Tensor", ids: list[str] | None, columns: int | None = None) -> None:
     """Samples in the data's own units."""
     import pandas as pd
 
@@ -137,14 +171,36 @@ def _write(out: Path, run: "Run", x: "Tensor", ids: list[str] | None, columns: i
 
     restored = run.preparation.restore(x)
     if isinstance(restored, pd.DataFrame):
-        _save(out, restored.to_numpy(), ids, list(restored.columns))
+        save(out, restored.to_numpy(), ids, list(restored.columns))
     elif out.suffix == ".png":
         shared.write(out, sample_grid(restored, columns=columns))
+    elif out.suffix == ".wav":
+        rate = run.preparation.spec.rate
+        assert rate is not None  # sound has one
+        for place, wave in zip(_numbered(out, len(restored)), restored, strict=True):
+            shared.write(place, _as_wav(wave, rate))
     else:
-        _save(out, restored, ids, [])
+        save(out, restored, ids, [])
 
 
-def _save(out: Path, values: "NDArray[Any]", ids: list[str] | None, columns: list[str]) -> None:
+def _numbered(out: Path, n: int) -> list[Path]:
+    """A file for each sound: `samples.wav`, or `samples-00.wav` and so on."""
+    width = len(str(n - 1))
+    return [out] if n == 1 else [out.with_name(f"{out.stem}-{at:0{width}d}{out.suffix}") for at in range(n)]
+
+
+def _as_wav(wave: "NDArray[Any]", rate: int) -> bytes:
+    """A WAV file of 16 bits of a wave [T] in [-1, 1]."""
+    import numpy as np
+    from scipy.io import wavfile
+
+    stream = BytesIO()
+    wavfile.write(stream, rate, np.rint(wave * 32767).astype(np.int16))
+    return stream.getvalue()
+
+
+def save(out: Path, values: "NDArray[Any]", ids: list[str] | None, columns: list[str]) -> None:
+    """An array, as the suffix says."""
     import pandas as pd
 
     if out.suffix == ".csv":
@@ -164,27 +220,34 @@ def _save(out: Path, values: "NDArray[Any]", ids: list[str] | None, columns: lis
     shared.write(out, stream.getvalue())
 
 
-def _told(arguments: Arguments, console: Console, out: Path, what: str, n: int) -> Result:
-    console.result(str(out) if console.quiet else f"{n} {what}: {out}")
-    return {"directory": arguments["dir"], "out": str(out), what: n}
+def told(arguments: Arguments, console: Console, out: Path, what: str, n: int) -> Result:
+    """Says where something was written; what `--json` prints."""
+    places = [str(place) for place in (_numbered(out, n) if out.suffix == ".wav" else [out])]
+    shown = places[0] if len(places) == 1 else f"{places[0]} to {places[-1]}"
+    console.result(shown if console.quiet else f"{n} {what}: {shown}")
+    return {"directory": arguments["dir"], "out": places[0] if len(places) == 1 else places, what: n}
 
 
-def _out(kinds: str) -> Option:
+def out_option(kinds: str) -> Option:
+    """The option for the file to write."""
     return Option("out", f"file to write, {kinds} by its suffix (default: in the run's directory)", metavar="FILE")
 
 
+GIVEN = Option("given", "of a conditional run: a class, by its name or its number", metavar="LABEL")
 SAMPLE = Command(
     name="sample",
     summary="make new samples like those the run learnt from",
-    about="Draws new samples. The same seed draws the same samples.",
+    about="Draws new samples. The same seed draws the same samples. A run that is conditioned on a class draws all "
+    "classes in turn, or the one that --given names.",
     places=(shared.DIRECTORY,),
     groups=(
         Group(
             "Samples",
             (
                 Option("n", "how many", int, SHOWN, "N"),
+                GIVEN,
                 Option("temperature", "below 1 more typical samples, above 1 more varied ones", float, 1.0, "X"),
-                _out("a .png grid, .npy, .npz, or .csv for tables"),
+                out_option("a .png grid, .wav files of sounds, .npy, .npz, or .csv for tables"),
             ),
         ),
         shared.COMMON,
@@ -198,7 +261,7 @@ RECONSTRUCT = Command(
     about=f"Writes the model's version of samples. A .png shows the first {SHOWN // 2} beside their originals.",
     places=(shared.DIRECTORY, shared.DATA),
     groups=(
-        Group("Samples", (_out("a .png grid, .npy, .npz, or .csv for tables"),)),
+        Group("Samples", (out_option("a .png grid, .npy, .npz, or .csv for tables"),)),
         shared.SCORED,
         shared.FEW,
     ),
@@ -210,7 +273,7 @@ ENCODE = Command(
     summary="turn samples into codes",
     about="Writes the code of each sample: a feature vector for other programs.",
     places=(shared.DIRECTORY, shared.DATA),
-    groups=(Group("Codes", (_out(".npy, .npz with ids, or .csv"),)), shared.SCORED, shared.FEW),
+    groups=(Group("Codes", (out_option(".npy, .npz with ids, or .csv"),)), shared.SCORED, shared.FEW),
     example="urbild encode runs/first photos/new --out codes.npz",
     run=encode,
 )

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from urbild.contract import UNLABELLED, Density, Model, Reconstructs, Samples, verbs_of
+from urbild.contract import UNLABELLED, Classifies, Density, Model, Reconstructs, Samples, verbs_of
 from urbild.data import Preparation, Records
 from urbild.errors import DataError
-from urbild.evaluation import examples
+from urbild.evaluation import examples, judgement
 from urbild.evaluation.metrics import curves, image_metrics, mean, rate
 from urbild.evaluation.pixels import Pixels
 from urbild.evaluation.record import (
@@ -69,7 +69,8 @@ def evaluate(
     if not len(records):
         msg = f"{records.origin} has no samples to evaluate on."
         raise DataError(msg)
-    abnormal = records.abnormal(normal)
+    # a classifier's labels are its classes, which need not tell what is normal
+    abnormal = None if isinstance(run.model, Classifies) else records.abnormal(normal)
     scoring = None if isinstance(subject, Run) else subject
     if labelled is None:
         labelled = scoring is not None and not isinstance(run.model, Density | Samples)
@@ -90,6 +91,8 @@ def evaluate(
     else:
         found.notes += (f"{run.name or type(run.model).__name__} gives no anomaly score, so no detection was measured",)
     _by_verbs(found, work)
+    if isinstance(run.model, Classifies):
+        judgement.accuracy(found, run.model, run.preparation, records)
     found.gallery = _gallery(found, work, scoring, gallery)
     found.samples = examples.new_samples(run.model, run.preparation, samples, seed)
     return found
@@ -202,12 +205,13 @@ def _by_verbs(found: Evaluation, work: _Work) -> None:
     if examples.works_on_windows(work.preparation):
         found.notes += ("the model works on windows, so reconstructions and likelihoods of whole images are left out",)
         return
-    nats, errors, line = [], [], None
+    nats, errors, sizes, line = [], [], [], None
     for x in examples.prepared(work.model, work.preparation, work.records):
         with torch.no_grad():
             if isinstance(work.model, Density):
                 line = work.model.log_prob(x)
                 nats.append(line.value.double().cpu().numpy())
+                sizes.append(examples.entries(x, work.preparation.spec))
             if isinstance(work.model, Reconstructs):
                 errors.append((work.model.reconstruct(x) - x).square().flatten(1).mean(1).double().cpu().numpy())
     if errors and work.normals.any():
@@ -216,17 +220,19 @@ def _by_verbs(found: Evaluation, work: _Work) -> None:
         values = np.concatenate(nats)
         average = mean(values[work.normals], **work.bootstrap)
         found.likelihood = Likelihoods(
-            line.kind, line.draws, average, _bits(average, work.preparation.spec.size), values
+            line.kind, line.draws, average, _bits(average, np.concatenate(sizes)[work.normals].mean()), values
         )
 
 
-def _bits(nats: Interval, size: int) -> Interval:
-    """Bits per dimension; the sign turns, so the ends change places."""
+def _bits(nats: Interval, size: float) -> Interval:
+    """Bits per dimension, of which a sample has `size`; the sign turns, so the ends change places."""
     scale = -1 / (size * np.log(2))
     return Interval(nats.value * scale, nats.high * scale, nats.low * scale)
 
 
 def _gallery(found: Evaluation, work: _Work, subject: Subject | None, count: int) -> list[Example]:
+    if work.records.kind == "sequence":
+        return []  # a sound is to be heard
     rows = examples.strangest_and_least(found.score, count, len(work.records))
     chosen = work.records.select(rows)
     versions = examples.reconstructions(work.model, work.preparation, chosen)

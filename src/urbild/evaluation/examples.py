@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from urbild.contract import Model, Reconstructs, Samples
+from urbild.contract import DataSpec, Model, Reconstructs, Samples, in_turn
 from urbild.data import Preparation, Records
 from urbild.evaluation.record import Array, Floats
+from urbild.ops.sound import sounding
 
 LONGEST = 512  # px a side of what is kept
 COLUMNS = 6
@@ -78,6 +79,14 @@ def reconstructions(model: Model, preparation: Preparation, records: Records) ->
     return versions
 
 
+def entries(x: Tensor, spec: DataSpec) -> Floats:
+    """Dimensions [N] that samples x have: all entries, but of sound only what is not padding."""
+    if spec.rate is None:
+        return np.full(len(x), float(spec.size))
+    count: Floats = sounding(x[..., 0]).sum(1).double().cpu().numpy()
+    return count
+
+
 def table_values(preparation: Preparation, records: Records) -> list[dict[str, str]]:
     """The original values of each row of a table, by column, as words."""
     values: list[dict[str, str]] = []
@@ -101,7 +110,9 @@ def new_samples(model: Model, preparation: Preparation, count: int, seed: int) -
         return None
     generator = torch.Generator(device=device_of(model)).manual_seed(seed)
     with torch.no_grad():
-        x = model.sample(count, generator=generator).cpu()
+        given = in_turn(model, count)
+        given = None if given is None else given.to(generator.device)
+        x = model.sample(count, given=given, generator=generator).cpu()
     return np.stack([shown(image) for image in np.asarray(preparation.restore(x))])
 
 

@@ -29,6 +29,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "Reconstruction error",
         "Mean squared difference between normal samples, as prepared for the model, and the model's version of them.",
     ),
+    "accuracy": ("Accuracy", "Labelled samples whose class the model names right; 1 is perfect."),
     "pro": ("PRO", "How well the heat maps cover each defect, small ones counting like large ones; 1 is perfect."),
 }
 """Name and meaning of the metrics, by the name they are stored under."""
