@@ -39,6 +39,7 @@ from urbild.contract import (
     Anomaly,
     Batch,
     Completes,
+    Conditional,
     DataSpec,
     Density,
     Likelihood,
@@ -64,7 +65,7 @@ AT_ONCE = 1 << 16  # samples of sound that are scored in one pass: bounds the me
 Step = Callable[[CausalStack, int, Tensor | None], Cached | Naive]
 
 
-class WaveNet(Model, Samples, Completes, Density, Scores):
+class WaveNet(Model, Samples, Completes, Density, Conditional, Scores):
     """An autoregressive model of mu-law codes.
 
     Args:
@@ -77,6 +78,7 @@ class WaveNet(Model, Samples, Completes, Density, Scores):
         super().__init__()
         self.spec, self.stack = spec, stack
         self.classes, self.learning_rate = classes, learning_rate
+        self.labels = spec.classes if classes else ()
         self.counts: Tensor
         self.register_buffer("counts", torch.zeros(classes, dtype=torch.long))  # training samples of each class
 
