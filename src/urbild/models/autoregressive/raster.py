@@ -21,6 +21,7 @@ from urbild.contract import (
     Anomaly,
     Batch,
     Completes,
+    Conditional,
     DataSpec,
     Density,
     Likelihood,
@@ -189,7 +190,7 @@ def draw_plainly(
     return symbols
 
 
-class Raster(Model, Samples, Completes, Density, Scores):
+class Raster(Model, Samples, Completes, Conditional, Density, Scores):
     """An exact likelihood of images.
 
     The score is the surprise of an image in bits per dimension; the map has the bits of each site.
@@ -214,6 +215,7 @@ class Raster(Model, Samples, Completes, Density, Scores):
         super().__init__()
         self.spec, self.classes, self.learning_rate = spec, classes, learning_rate
         self.network, self.head = network, head
+        self.labels = spec.classes if classes else ()
 
     def stages(self) -> Sequence[Stage]:
         turn = Turn(
