@@ -1,7 +1,8 @@
 """Observation models: what the output of a decoder says of x, as values that are passed to a builder.
 
 A part (`Gaussian(scale=0.1)`) is a frozen dataclass of plain fields; `head` makes the module that belongs to it, which
-holds what is learned (a scale) and turns the decoder's output [N, ...] into a mean or a log-likelihood.
+holds what is learned (a scale) and turns the decoder's output [N, ...] into a mean, a log-likelihood or a draw. Some
+need more channels from the decoder than the data have: `outputs` says how many.
 """
 
 # ruff: noqa: D102 -- the methods are documented at their abstract classes
@@ -24,7 +25,7 @@ LOWEST_LOG_SCALE = -7.0  # about 1/1000: a scale that goes to 0 on constant colu
 
 
 class Head(nn.Module, ABC):
-    """Reads the output of a decoder [N, *sample]."""
+    """Reads the output of a decoder: [N, *sample], or with more channels where the observation needs them."""
 
     @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
@@ -33,6 +34,10 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         """Log-density or log-probability of x given z, in nats: [N]."""
+
+    @abstractmethod
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """A draw of x given z, in the range and on the levels of the data: [N, *sample]."""
 
 
 class Observation(ABC):
@@ -45,6 +50,10 @@ class Observation(ABC):
         Raises:
             OptionError: such data cannot be observed so.
         """
+
+    def outputs(self, spec: DataSpec) -> int:
+        """Channels (or columns) that a decoder must give; it also raises what `head` raises."""
+        return spec.channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +97,51 @@ class Discretised(Observation):
     def head(self, spec: DataSpec) -> Head:
         _need_image(spec, "Discretised")
         _need_positive(self.scale)
-        levels = self.levels or spec.levels
-        if levels is None or levels < 2:
-            msg = f"Discretised needs the number of levels of a pixel, at least 2, and has {levels}; give levels=256."
-            raise OptionError(msg)
+        levels = _levels(spec, self.levels, "Discretised")
         return _DiscretisedHead(spec, levels, self.noise, self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Categorical(Observation):
+    """A probability for each level of each channel, without any order among levels.
+
+    Attributes:
+        levels: number of values that a pixel has; None takes it from the data.
+    """
+
+    levels: int | None = None
+
+    def head(self, spec: DataSpec) -> Head:
+        _need_still(spec, "Categorical")
+        return _CategoricalHead(spec, _levels(spec, self.levels, "Categorical"))
+
+    def outputs(self, spec: DataSpec) -> int:
+        _need_still(spec, "Categorical")
+        return spec.channels * _levels(spec, self.levels, "Categorical")
+
+
+@dataclass(frozen=True, slots=True)
+class LogisticMixture(Observation):
+    """A mixture of discretised logistics for each pixel, whose channels depend linearly on the ones before: R, G, B.
+
+    Attributes:
+        components: M.
+        levels: number of values that a pixel has; None takes it from the data.
+    """
+
+    components: int = 10
+    levels: int | None = None
+
+    def head(self, spec: DataSpec) -> Head:
+        _need_still(spec, "LogisticMixture")
+        if self.components < 1:
+            msg = f"LogisticMixture needs at least 1 component, and has {self.components}."
+            raise OptionError(msg)
+        return _MixtureHead(spec, self.components, _levels(spec, self.levels, "LogisticMixture"))
+
+    def outputs(self, spec: DataSpec) -> int:
+        _need_still(spec, "LogisticMixture")
+        return self.components * (1 + 2 * spec.channels + _pairs(spec.channels))
 
 
 def default_observation(spec: DataSpec) -> Observation:
@@ -111,6 +160,24 @@ def _need_image(spec: DataSpec, name: str) -> None:
         raise OptionError(msg)
 
 
+def _need_still(spec: DataSpec, name: str) -> None:
+    if spec.kind != "image":
+        msg = f"{name} needs images with pixels in [0, 1], not {spec.kind} data; use likelihood=Gaussian()."
+        raise OptionError(msg)
+
+
+def _levels(spec: DataSpec, own: int | None, name: str) -> int:
+    levels = own or spec.levels
+    if levels is None or levels < 2:
+        msg = f"{name} needs the number of levels of a pixel, at least 2, and has {levels}; give levels=256."
+        raise OptionError(msg)
+    return levels
+
+
+def _pairs(channels: int) -> int:
+    return channels * (channels - 1) // 2
+
+
 def _need_positive(scale: float | None) -> None:
     if scale is not None and not scale > 0:
         msg = f"the scale of a likelihood must be positive, and is {scale}."
@@ -123,6 +190,10 @@ class _BernoulliHead(Head):
 
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         return likelihoods.bernoulli(x, full(output))
+
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        mean = self.mean(output)
+        return (_uniform(mean, generator) < mean).to(mean.dtype)
 
 
 class _GaussianHead(Head):
@@ -141,6 +212,10 @@ class _GaussianHead(Head):
     def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
         log_scale = self.log_scale.clamp(min=LOWEST_LOG_SCALE)
         return likelihoods.gaussian(x, full(output), log_scale)
+
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        drawn = full(output) + self.log_scale.exp() * _normal(full(output), generator)
+        return drawn.clamp(0, 1) if self.bounded else drawn
 
 
 class _DiscretisedHead(Head):
@@ -161,6 +236,95 @@ class _DiscretisedHead(Head):
         if self.noise == "logistic":
             return likelihoods.discretised_logistic(x, full(output), log_scale, levels=self.levels)
         return likelihoods.discretised_gaussian(x, full(output), log_scale, levels=self.levels)
+
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        mean = full(output)
+        noise = torch.logit(_uniform(mean, generator)) if self.noise == "logistic" else _normal(mean, generator)
+        return _on_levels(mean + self.log_scale.clamp(min=LOWEST_LOG_SCALE).exp() * noise, self.levels)
+
+
+class _CategoricalHead(Head):
+    def __init__(self, spec: DataSpec, levels: int) -> None:
+        super().__init__()
+        self.channels, self.levels = spec.channels, levels
+
+    def _logits(self, output: Tensor) -> Tensor:
+        """[N, L, C, H, W] of an output [N, C L, H, W]."""
+        return full(output).reshape(len(output), self.channels, self.levels, *output.shape[2:]).transpose(1, 2)
+
+    def mean(self, output: Tensor) -> Tensor:
+        values = torch.linspace(0, 1, self.levels, device=output.device)
+        shares = torch.softmax(self._logits(output), dim=1)
+        return torch.einsum("nlchw,l->nchw", shares, values.to(shares.dtype)).clamp(0, 1)
+
+    def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
+        return likelihoods.categorical(x, self._logits(output))
+
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        logits = self._logits(output)
+        return (logits + _gumbel(logits, generator)).argmax(1).to(logits.dtype) / (self.levels - 1)
+
+
+class _MixtureHead(Head):
+    """Reads means and coefficients on pixels in [-1, 1], as the paper does, and speaks of pixels in [0, 1]."""
+
+    def __init__(self, spec: DataSpec, components: int, levels: int) -> None:
+        super().__init__()
+        self.channels, self.components, self.levels = spec.channels, components, levels
+
+    def _parts(self, output: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits [N, M, H, W]; means and log-scales [N, M, C, H, W] and coefficients, all on [-1, 1]."""
+        each = full(output).reshape(len(output), self.components, -1, *output.shape[2:])
+        sizes = [1, self.channels, self.channels, _pairs(self.channels)]
+        logits, means, log_scales, coefficients = torch.split(each, sizes, dim=2)
+        return logits.squeeze(2), means, log_scales.clamp(min=LOWEST_LOG_SCALE), torch.tanh(coefficients)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Of the continuous mixture, without regard to the ends of the range; clipped to it."""
+        logits, means, _, coefficients = self._parts(output)
+        expected = means
+        for _ in range(self.channels - 1):  # each pass settles one more channel
+            expected = likelihoods.coupled(expected, means, coefficients)
+        mixed = (torch.softmax(logits, dim=1)[:, :, None] * expected).sum(1)
+        return ((mixed + 1) / 2).clamp(0, 1)
+
+    def log_likelihood(self, x: Tensor, output: Tensor) -> Tensor:
+        logits, means, log_scales, coefficients = self._parts(output)
+        means = (likelihoods.coupled(2 * x - 1, means, coefficients) + 1) / 2
+        return likelihoods.logistic_mixture(x, logits, means, log_scales - log(2), levels=self.levels)
+
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        logits, means, log_scales, coefficients = self._parts(output)
+        chosen = (logits + _gumbel(logits, generator)).argmax(1)[:, None, None]  # [N, 1, 1, H, W]
+        means, log_scales, coefficients = (
+            part.gather(1, chosen.expand(-1, -1, part.shape[2], -1, -1)) for part in (means, log_scales, coefficients)
+        )
+        noise = log_scales.squeeze(1).exp() * torch.logit(_uniform(means.squeeze(1), generator))
+        x = torch.zeros_like(noise)  # [N, C, H, W]; a channel is final once those before it are
+        for _ in range(self.channels):
+            raw = likelihoods.coupled(2 * x - 1, means, coefficients).squeeze(1) + noise
+            x = _on_levels((raw + 1) / 2, self.levels)
+        return x
+
+
+def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Numbers strictly between 0 and 1, drawn where the generator is."""
+    device = generator.device if generator is not None else like.device
+    drawn = torch.rand(like.shape, generator=generator, device=device).to(like)
+    return drawn.clamp(1e-7, 1 - 1e-6)
+
+
+def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    device = generator.device if generator is not None else like.device
+    return torch.randn(like.shape, generator=generator, device=device).to(like)
+
+
+def _gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    return -torch.log(-torch.log(_uniform(like, generator)))
+
+
+def _on_levels(x: Tensor, levels: int) -> Tensor:
+    return (x.clamp(0, 1) * (levels - 1)).round() / (levels - 1)
 
 
 def _add_scale(head: Head, spec: DataSpec, scale: float | None, *, start: float) -> None:

@@ -31,7 +31,7 @@ def discretised_logistic(x: Tensor, mean: Tensor, log_scale: Tensor, *, levels: 
 
     Source: Salimans et al. 2017, PixelCNN++, section 2.1 (one component).
     """
-    return _discretised(x, mean, log_scale, levels, functional.logsigmoid)
+    return _mass(x, mean, log_scale, levels, functional.logsigmoid).flatten(1).sum(1)
 
 
 def discretised_gaussian(x: Tensor, mean: Tensor, log_scale: Tensor, *, levels: int) -> Tensor:
@@ -39,13 +39,53 @@ def discretised_gaussian(x: Tensor, mean: Tensor, log_scale: Tensor, *, levels: 
 
     Source: Ho et al. 2020, Denoising diffusion probabilistic models, equation 13.
     """
-    return _discretised(x, mean, log_scale, levels, torch.special.log_ndtr)
+    return _mass(x, mean, log_scale, levels, torch.special.log_ndtr).flatten(1).sum(1)
 
 
-def _discretised(
-    x: Tensor, mean: Tensor, log_scale: Tensor, levels: int, log_cdf: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Mass of a symmetric distribution between the edges of the level of x: [N].
+def categorical(x: Tensor, logits: Tensor) -> Tensor:
+    """Log-probability of the levels of x [N, *sample] by logits [N, L, *sample]: [N]."""
+    symbols = (x.clamp(0, 1) * (logits.shape[1] - 1)).round().long()
+    return -functional.cross_entropy(logits, symbols, reduction="none").flatten(1).sum(1)
+
+
+def logistic_mixture(x: Tensor, logits: Tensor, means: Tensor, log_scales: Tensor, *, levels: int) -> Tensor:
+    """Log-probability of the levels of x [N, C, *sites] under a mixture for each site, whose parts span its channels.
+
+    Args:
+        x: in [0, 1].
+        logits: [N, M, *sites] of the M components.
+        means: [N, M, C, *sites] of their logistic distributions, in units of x (`coupled` makes them depend on it).
+        log_scales: of the same shape.
+        levels: of x.
+
+    Returns:
+        [N], in nats.
+
+    Source: Salimans et al. 2017, PixelCNN++, equations 1 to 3.
+    """
+    mass = _mass(x[:, None], means, log_scales, levels, functional.logsigmoid).sum(2)  # [N, M, *sites]
+    return torch.logsumexp(functional.log_softmax(logits, dim=1) + mass, dim=1).flatten(1).sum(1)
+
+
+def coupled(x: Tensor, means: Tensor, coefficients: Tensor) -> Tensor:
+    """Means of which each channel's is shifted linearly by the channels before it: [N, M, C, *sites].
+
+    Args:
+        x: [N, C, *sites], or [N, M, C, *sites]; the last channel is not read.
+        means: [N, M, C, *sites].
+        coefficients: [N, M, C (C - 1) / 2, *sites]: of G on R, B on R, B on G, and so on.
+    """
+    x = x[:, None] if x.dim() < means.dim() else x
+    shifted, at = [], 0
+    for channel, mean in enumerate(means.unbind(2)):
+        before = coefficients[:, :, at : at + channel] * x[:, :, :channel]
+        shifted.append(mean + before.sum(2))
+        at += channel
+    return torch.stack(shifted, 2)
+
+
+def _mass(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int, log_cdf: Callable[[Tensor], Tensor]) -> Tensor:
+    """Log-mass of a symmetric distribution between the edges of the level of each entry of x.
 
     Edges are mirrored into the lower tail, where the logarithm of the distribution function keeps its digits.
     """
@@ -59,7 +99,7 @@ def _discretised(
     first, last = x < half, x > 1 - half
     below = log_cdf((centre + half) * inverse)
     above = log_cdf((half - centre) * inverse)
-    return torch.where(first, below, torch.where(last, above, inside)).flatten(1).sum(1)
+    return torch.where(first, below, torch.where(last, above, inside))
 
 
 def _log1mexp(gap: Tensor) -> Tensor:

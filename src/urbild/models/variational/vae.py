@@ -21,6 +21,7 @@ of p(x|z), as in the paper's figures, without the noise of the pixels.
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import log
 
 import torch
@@ -177,9 +178,10 @@ def vae(
     """
     stock.check_sizes(latent=latent, width=width, beta=beta, learning_rate=learning_rate)
     latent = latent or stock.default_latent(spec, image=32)
+    observation = likelihood or default_observation(spec)
+    head, wide = observation.head(spec), replace(spec, shape=(observation.outputs(spec), *spec.shape[1:]))
     encoder = stock.encoder(spec, 2 * latent, network=network, width=width, normalisation=normalisation)
     decoder = stock.decoder(
-        spec, latent, network=network, width=width, normalisation=normalisation, upsampling=upsampling
+        wide, latent, network=network, width=width, normalisation=normalisation, upsampling=upsampling
     )
-    head = (likelihood or default_observation(spec)).head(spec)
     return Vae(spec, encoder, decoder, head, latent=latent, beta=beta, learning_rate=learning_rate)
