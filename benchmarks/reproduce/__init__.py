@@ -64,4 +64,12 @@ class Claim:
     budgets: dict[str, Any] = field(default_factory=dict)
 
 
-NAMES = ("pixelcnn_mnist", "gated_pixelcnn_mnist", "one_class_mnist", "ganomaly_mnist", "industrial", "false_alarms")
+NAMES = (
+    "pixelcnn_mnist",
+    "gated_pixelcnn_mnist",
+    "one_class_mnist",
+    "ganomaly_mnist",
+    "industrial",
+    "false_alarms",
+    "wavenet_fsdd",
+, "classifier", "ood")
