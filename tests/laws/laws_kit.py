@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from urbild.catalogue import Card, build, card, cards
+from urbild.catalogue import Card, build, card, cards, parameters
 from urbild.contract import (
     Batch,
     Classifies,
@@ -33,7 +33,8 @@ CLASSES = ("round", "square", "long")
 SPECS: Mapping[str, Sequence[DataSpec]] = {
     "image": (
         DataSpec(shape=(1, 8, 8), kind="image", levels=256, classes=CLASSES),
-        DataSpec(shape=(3, 41, 35), kind="image", levels=256, classes=CLASSES),  # too large for dense stock networks
+        DataSpec(shape=(3, 9, 7), kind="image", levels=256, classes=CLASSES),
+        DataSpec(shape=(1, 5, 6), kind="image", levels=2, classes=CLASSES),
     ),
     "vector": (
         DataSpec(shape=(12,), kind="vector", classes=CLASSES),
@@ -45,6 +46,9 @@ SPECS: Mapping[str, Sequence[DataSpec]] = {
     ),
     "video": (DataSpec(shape=(4, 1, 8, 8), kind="video", levels=256),),
 }
+
+LARGE = DataSpec(shape=(3, 41, 35), kind="image", levels=256, classes=CLASSES)
+"""Too large for dense stock networks: for the systems that may choose between them and convolutions."""
 
 Build = Callable[..., Model]
 
@@ -130,7 +134,10 @@ _TRAINED: dict[Any, Model] = {}
 def taken(name: str) -> Sequence[DataSpec]:
     """The data that a system takes; one may refuse some of a kind, such as sequences that are not sound."""
     entry, found = card(name), []
-    for spec in (spec for kind in entry.kinds for spec in SPECS[kind]):
+    specs = [spec for kind in entry.kinds for spec in SPECS[kind]]
+    if "network" in parameters(name) and "image" in entry.kinds:
+        specs = [spec for spec in specs if spec.kind != "image"] + [SPECS["image"][0], LARGE]
+    for spec in specs:
         try:
             build(entry.name, spec, entry.small)
         except ShapeError:

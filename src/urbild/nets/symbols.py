@@ -39,7 +39,7 @@ class SymbolHead(ABC):
         return (x.clamp(0, 1) * (self.levels - 1)).round().long()
 
     def values(self, symbols: Tensor) -> Tensor:
-        """x in [0, 1] of symbols."""
+        """Values in [0, 1] of symbols."""
         return symbols.float() / (self.levels - 1)
 
     @abstractmethod
@@ -139,7 +139,7 @@ class _SoftmaxHead(SymbolHead):
         self.levels, self.groups, self.outputs, self.draws = levels, spec.channels, levels, 1
 
     def surprise(self, output: Tensor, symbols: Tensor) -> Tensor:
-        logits = full(output).unflatten(1, (self.groups, self.levels)).transpose(1, 2)  # [N, K, C, H, W]
+        logits = full(output).view(len(output), self.groups, self.levels, *output.shape[2:]).transpose(1, 2)  # [N, K, C, H, W]
         return functional.cross_entropy(logits, symbols, reduction="none")
 
     def draw(self, output: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:

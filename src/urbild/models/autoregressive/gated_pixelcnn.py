@@ -41,7 +41,7 @@ from urbild.nets.symbols import SymbolHead, Symbols, default_symbols
 
 
 def gate(x: Tensor) -> Tensor:
-    """tanh of the first half of the features times the sigmoid of the second: [N, F, ...] of [N, 2 F, ...]."""
+    """Tanh of the first half of the features times the sigmoid of the second: [N, F, ...] of [N, 2 F, ...]."""
     value, share = x.chunk(2, dim=1)
     return torch.tanh(value) * torch.sigmoid(share)
 
@@ -234,7 +234,7 @@ class GatedCache(Cache):
                 seen = seen + vertical
                 order, halves = self._order
                 own = horizontal.permute(2, 0, 1)[:, :, order] * halves
-                terms = (terms.unflatten(0, (-1, seen.shape[0])) + own).flatten(0, 1)
+                terms = terms.view(-1, *own.shape[1:]) + own
             groups, width, n = self._terms.shape[1:4]
             self._terms[at] = terms.view(width, n, groups, -1).permute(2, 0, 1, 3)
             made = gate(seen)

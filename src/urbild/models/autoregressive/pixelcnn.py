@@ -14,6 +14,7 @@ the paper takes h = 128 for colour.
 Sampling keeps each map's last row: what a 3 x 3 convolution sees of the row above is computed once a row, the rest once
 a site and channel.
 """
+# ruff: noqa: ARG002 -- networks may be conditioned, this one is not
 
 from typing import NamedTuple
 

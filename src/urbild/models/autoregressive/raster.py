@@ -341,8 +341,8 @@ def check_kernel(kernel: int) -> None:
     """Refuses kernels that have no middle.
 
     Raises:
-        OptionError: it is even, or not positive.
+        OptionError: it is even, or sees nothing but the site itself.
     """
-    if kernel < 1 or kernel % 2 == 0:
-        msg = f"kernel must be odd and positive, and is {kernel}."
+    if kernel < 3 or kernel % 2 == 0:
+        msg = f"kernel must be odd and at least 3, and is {kernel}."
         raise OptionError(msg)
