@@ -72,4 +72,6 @@ NAMES = (
     "industrial",
     "false_alarms",
     "wavenet_fsdd",
-, "classifier", "ood")
+    "classifier",
+    "ood",
+)
