@@ -86,7 +86,7 @@ CLAIM = Claim(
         "was chosen with the second in view. Scored: test images of both, as many of each, taken evenly (2,000 at "
         "budget cpu). Raw: -log2 p(x). Less the compressor: -log2 p(x) - L(x), L the bits of the smallest of several "
         "lossless forms without headers. Over its background: ln p_bg(x) - ln p(x). File size alone: -L(x), no model "
-        "at all, which tells this pair in one direction: a corrected likelihood shows something only where it does well "
+        "at all, which tells this pair in one direction: a corrected likelihood says something only if it does well "
         "in both. AUROC, the second set positive. Of others: raw .089 (Glow), less a compressor .998 and .967 (Glow, "
         "PixelCNN++, with FLIF), over a background .994."
     ),
