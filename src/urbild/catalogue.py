@@ -165,6 +165,28 @@ _OWN = (
         epochs=30,
         small={"layers": 2, "width": 4},
     ),
+    Card(
+        name="vqvae",
+        module="urbild.models.variational.vqvae",
+        family="variational",
+        title="VQ-VAE: an autoencoder whose codes are symbols of a learned codebook",
+        paper="van den Oord, Vinyals and Kavukcuoglu 2017, Neural Discrete Representation Learning",
+        url="https://arxiv.org/abs/1711.00937",
+        kinds=("image",),
+        verbs=("encode", "decode", "reconstruct", "anomaly"),
+        small={"hidden": 8, "residual": 1, "size": 4},
+    ),
+    Card(
+        name="vqvae2",
+        module="urbild.models.variational.vqvae2",
+        family="variational",
+        title="VQ-VAE-2: two levels of symbols, layout above detail",
+        paper="Razavi, van den Oord and Vinyals 2019, Generating Diverse High-Fidelity Images with VQ-VAE-2",
+        url="https://arxiv.org/abs/1906.00446",
+        kinds=("image",),
+        verbs=("encode", "decode", "reconstruct", "anomaly"),
+        small={"hidden": 8, "residual": 1, "size": 4},
+    ),
 )
 
 
