@@ -258,7 +258,7 @@ def test_spoken_digits_by_digit_and_by_speaker(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.data
-def test_the_spoken_digits_are_those_of_their_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_spoken_digits_are_those_of_their_page(real_data: Path) -> None:
     test, train = (as_records("fsdd", reading=Reading(part=part)) for part in ("test", "train"))  # type: ignore[arg-type]
     assert (len(test), len(train)) == (300, 2700)
     seconds = sum(len(test.read(row)) for row in range(300)) + sum(len(train.read(row)) for row in range(2700))
