@@ -19,7 +19,7 @@ from urbild.nets.quantisers.estimators import Estimator, pass_gradient
 from urbild.nets.quantisers.search import nearest_codes
 
 KMEANS_STEPS = 10
-JITTER = 0.01  # of the deviation of the vectors, where fewer vectors than codes start a codebook
+JITTER = 0.01  # of the deviation of each of their numbers, where fewer vectors than codes start a codebook
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class EmaCodebook(_Searched):
         order = torch.randperm(len(vectors), device=vectors.device)
         codes = vectors[order.repeat(-(-wanted // len(order)))[:wanted]]
         if wanted > len(order):  # equal codes would tie, and all but one of them never move
-            codes = codes + JITTER * (vectors.std() + 1e-6) * torch.randn_like(codes)
+            codes = codes + JITTER * (vectors.std(0) + 1e-6) * torch.randn_like(codes)
         codes = _of_first(codes)
         for _ in range(KMEANS_STEPS):
             indices = nearest_codes(vectors, codes)
