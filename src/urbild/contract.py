@@ -347,6 +347,10 @@ class Scores(ABC):
         """Score and map of x [N, *sample]. Row i depends on x[i] alone; nothing is drawn row by row."""
 
 
+class AnyLength:
+    """Takes sequences of any length, not of `spec.shape[0]` alone: not a verb, but what training on crops needs."""
+
+
 class Conditional:
     """May be conditioned on a class: not a verb, but how verbs are asked. `given` is then a label [N] int64.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from urbild import artifacts, catalogue
-from urbild.contract import Model, Source
+from urbild.contract import AnyLength, Model, Source
 from urbild.data import Preparation, Reading, Records, as_records, split, verify
 from urbild.errors import ArtifactError, OptionError, nearest
 from urbild.training import CHECKPOINT, METRICS, Plan, Reporter, Row, as_csv, fit, pick_device, place, read_csv
@@ -183,6 +183,10 @@ def learn(
         recipe = {"epochs": entry.epochs, "batch": entry.batch}
     else:
         name, built, recipe = None, model, {}
+    if source.spec.shape != preparation.spec.shape and not isinstance(built, AnyLength):
+        msg = f"{name or type(built).__name__} takes sounds of one length, so it is trained on whole ones; leave "
+        msg += "window out."
+        raise OptionError(msg)
     outcome = fit(
         built,
         source,

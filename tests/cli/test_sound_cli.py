@@ -78,6 +78,8 @@ def test_bad_sound_is_refused_in_one_sentence(cli, hums, trained, tmp_path):
     assert "window=3" in cli("train", "wavenet", flat, "--window", 3, *SMALL).sentence
     assert "options for images" in cli("train", "wavenet", flat, "--patch", 8, *SMALL).sentence
     assert "not sequence" in cli("train", "vae", flat, "--quiet").sentence
+    words = ("train", "classifier", hums, "--window", 100, "--steps", 1, "--quiet", "--device", "cpu")
+    assert "classifier takes sounds of one length" in cli(*words).sentence
     assert "options for sound" in cli("train", "vae", "digits", "--window", 100).sentence
     wavfile.write(flat / "empty.wav", 8000, np.zeros(0, np.int16))
     assert "empty.wav is empty" in cli("train", "wavenet", flat, *SMALL).sentence

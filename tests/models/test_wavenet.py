@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from urbild.contract import Batch, DataSpec, Model
 from urbild.errors import DataError, OptionError, ShapeError
-from urbild.models.autoregressive.wavenet import WaveNet, draw, wavenet
+from urbild.models.autoregressive.wavenet import WaveNet, crop, draw, wavenet
 from urbild.nets.causal import Cached, Naive
 from urbild.ops.sound import mu_law_decode
 from urbild.training import Plan, fit
@@ -159,6 +159,25 @@ def test_the_loss_heeds_the_mask_and_no_company() -> None:
             rough = loss([0, 1, 2, 3])
         assert rough.dtype == torch.float32
         torch.testing.assert_close(rough, loss([0, 1, 2, 3]), rtol=0.03, atol=0)
+
+
+def test_of_a_long_sound_the_loss_sees_a_random_part() -> None:
+    x = torch.arange(1.0, 51)[None, :, None].repeat(300, 1, 1)
+    mask = torch.ones(300, 50, dtype=torch.bool)
+    mask[:100, 30:], mask[100:200, 7:] = False, False
+    torch.manual_seed(0)
+    part = crop(Batch(x=x, mask=mask, index=torch.arange(300)), 10)
+    assert part.mask is not None
+    assert part.x.shape == (300, 10, 1)
+    starts = part.x[:, 0, 0].long() - 1
+    assert torch.equal(part.x[..., 0], starts[:, None] + torch.arange(1.0, 11))
+    assert set(starts[:100].tolist()) == set(range(21))
+    assert set(starts[200:].tolist()) <= set(range(41))
+    assert starts[200:].max() > 35
+    assert not starts[100:200].any()
+    assert part.mask.sum(1).tolist() == [10] * 100 + [7] * 100 + [10] * 100
+    short = Batch(x=x, index=torch.arange(300))
+    assert crop(short, 50) is short
 
 
 def test_untrained_it_is_uniform() -> None:

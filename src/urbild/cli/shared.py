@@ -75,7 +75,13 @@ TRAINED = Group(
             "patch", "train on random crops of this size, and score by maps stitched from them", int | None, None, "N"
         ),
         Option("patches-per-image", "random crops an image and epoch", int, 16, "N"),
-        Option("window", "train on random crops of sounds of this many samples (default: 8000)", int | None, None, "N"),
+        Option(
+            "window",
+            "train on random crops of sounds, this many samples each",
+            int | None,
+            None,
+            "N",
+        ),
         Option("rate", "samples of sound a second (default: the commonest of the files)", int | None, None, "HZ"),
         *LABELS,
         *FILES,

@@ -58,8 +58,8 @@ class Preparation:
         and contrast. `patch` is the side of the crops that are trained on.
 
         Sound: `rate` is in samples a second; without it the commonest is taken. `window` is the length of the crops
-        that are trained on, in samples; without it at most 8,000. `normalise` is the level that each sound is brought
-        to, "rms" or "peak".
+        that systems which take any length are trained on, in samples; without it they are trained on whole sounds.
+        `normalise` is the level that each sound is brought to, "rms" or "peak".
 
         Raises:
             DataError: there is no sample, or one is unreadable.
@@ -133,7 +133,7 @@ class Preparation:
     def crops(self, per_image: int) -> int | None:
         """Crops that each sample gives in an epoch of training, or None where samples are whole."""
         if isinstance(self.how, Waves):
-            return 1 if self.how.window < self.how.length else None
+            return None if self.how.window is None else 1
         return per_image if isinstance(self.how, Pixels) and self.how.patch is not None else None
 
     def image(self, records: Records, row: int) -> Tensor:

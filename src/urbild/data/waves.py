@@ -18,7 +18,6 @@ from urbild.errors import DataError, OptionError, ShapeError
 
 Level = Literal["none", "rms", "peak"]
 
-WINDOW = 8000  # samples of a training crop, where nothing is said
 LEAST = 16  # samples, below which nothing can be heard
 RMS = 0.1
 SILENCE = np.float32(1e-9)
@@ -49,13 +48,14 @@ class Waves:
     Attributes:
         rate: samples a second.
         length: T, of the longest training sound.
-        window: samples of a training crop; systems that take sound take any length.
+        window: samples of a training crop, or None where sounds are trained on whole. Crops are for systems that take
+            any length: what they score is T long.
         normalise: "rms" brings each sound to a root mean square of .1, "peak" to a largest value of 1.
     """
 
     rate: int
     length: int
-    window: int
+    window: int | None = None
     normalise: Level = "none"
 
     @classmethod
@@ -85,7 +85,7 @@ class Waves:
             _refuse_short(records.ids[row], length, rate)
         longest = max(lengths)
         level: Level = normalise  # type: ignore[assignment]  # one of them, as was checked
-        return cls(rate=rate, length=longest, window=min(window or WINDOW, longest), normalise=level)
+        return cls(rate=rate, length=longest, window=min(window, longest) if window else None, normalise=level)
 
     def spec(self, classes: tuple[str, ...] = ()) -> DataSpec:
         """Of a whole sound."""
@@ -143,7 +143,7 @@ class Waves:
         parts += [f"each at the same {self.normalise.upper() if self.normalise == 'rms' else 'peak'}"] * (
             self.normalise != "none"
         )
-        crops = f", trained on crops of {self.window:,}" if self.window < self.length else ""
+        crops = f", trained on crops of {self.window:,}" if self.window else ""
         return f"{'; '.join(parts)}; {self.rate:,} Hz, {self.length:,} samples each{crops}"
 
     def to_json(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class WaveSource(Source):
     ) -> None:
         self._records, self._rows, self._waves = records, rows, waves
         self._crops, self._seed = crops, seed
-        self._length = waves.window if crops else waves.length
+        self._length = waves.window if crops and waves.window else waves.length
         self.spec = replace(spec, shape=(self._length, 1))
         labels = None if records.labels is None else records.labels[rows].astype(np.int64)
         self.labels = labels if labels is None or not crops else np.repeat(labels, crops)

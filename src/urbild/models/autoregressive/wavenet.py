@@ -21,12 +21,14 @@ Sampling keeps each layer's past inputs in a queue (Le Paine et al. 2016, https:
 each activation is computed once.
 
 Departures from the paper: the loss is the mean over samples of their own mean, so that it does not depend on what they
-are batched with; Adam under a warm-up and a cosine.
+are batched with; of what is longer than 8,000 it sees a random crop, anew at each visit, since activations of minutes
+of sound fill any memory; Adam under a warm-up and a cosine.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; an exact likelihood needs no draws
 
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from math import log
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,7 @@ from torch.nn import functional
 
 from urbild.contract import (
     Anomaly,
+    AnyLength,
     Batch,
     Completes,
     Conditional,
@@ -60,12 +63,13 @@ from urbild.ops.sound import mu_law_decode, mu_law_encode, sounding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CROP = 8000  # samples of sound that the loss sees of a longer one
 AT_ONCE = 1 << 16  # samples of sound that are scored in one pass: bounds the memory of activations
 
 Step = Callable[[CausalStack, int, Tensor | None], Cached | Naive]
 
 
-class WaveNet(Model, Samples, Completes, Density, Conditional, Scores):
+class WaveNet(Model, Samples, Completes, Density, Conditional, AnyLength, Scores):
     """An autoregressive model of mu-law codes.
 
     Args:
@@ -101,6 +105,7 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, Scores):
 
     def loss(self, batch: Batch) -> Losses:
         """Mean cross-entropy of a valid sample of sound, in nats, and the same in bits."""
+        batch = crop(batch, CROP)
         classes = self._classes_of(batch)
         symbols = self.symbols(batch.x)
         nats = self.nats(symbols, classes)  # [N, T]
@@ -251,6 +256,17 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, Scores):
             msg = f"class {self.spec.classes[int(never[0])]!r} had no sample in training, so it cannot be given."
             raise OptionError(msg)
         return classes
+
+
+def crop(batch: Batch, length: int) -> Batch:
+    """Of each longer sound [N, T, 1] a part of that length, at random within what the mask [N, T] says is sound."""
+    if batch.x.shape[1] <= length:
+        return batch
+    valid = batch.x.new_ones(batch.x.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
+    room = (valid.sum(1) - length).clamp(min=0) + 1  # [N] places where a crop may start
+    start = (torch.rand(len(batch), device=room.device) * room).long().clamp(max=room - 1)
+    at = start[:, None] + torch.arange(length, device=room.device)  # [N, length]
+    return replace(batch, x=batch.x.gather(1, at[..., None]), mask=valid.gather(1, at))
 
 
 def draw(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
