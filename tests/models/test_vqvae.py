@@ -91,7 +91,7 @@ def test_the_loss_is_that_of_the_paper() -> None:
     with torch.no_grad():
         z = model.features(x)
         q = model.quantiser.lookup(model.quantiser.indices(z))
-        expected = (model.decoder(q) - x).square().mean() / 0.2 + 1.5 * (z - q).square().mean()
+        expected = (model.decoder(q) + 0.5 - x).square().mean() / 0.2 + 1.5 * (z - q).square().mean()
         torch.testing.assert_close(model.loss(batch(x))["loss"], expected)
 
 

@@ -52,7 +52,7 @@ def test_the_loss_is_that_of_its_parts() -> None:
         e_bottom = model.bottom_book.lookup(model.bottom_book.indices(z_bottom))
         output = model.decoder(torch.cat([model.climb(e_top), e_bottom], 1))
         distances = (z_top - e_top).square().mean() + (z_bottom - e_bottom).square().mean()
-        expected = (output - x).square().mean() + 1.5 * distances
+        expected = (output + 0.5 - x).square().mean() + 1.5 * distances
         found = model.loss(Batch(x=x, index=torch.arange(6)))["loss"]
     torch.testing.assert_close(found, expected)
 

@@ -39,6 +39,13 @@ def test_in_single_precision_only_near_ties_differ() -> None:
     assert ((found - exact.amin(1)) <= 1e-5 * found).all()
 
 
+def test_far_from_the_origin_neighbours_are_told_apart() -> None:
+    z, e = normals(500, 8) * 1e-3 + 3, normals(256, 8, seed=1) * 1e-3 + 3
+    exact = torch.cdist(z.double(), e.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    found = exact.gather(1, nearest_codes(z, e)[:, None]).squeeze(1)
+    assert (found - exact.amin(1)).max() < 1e-6
+
+
 def test_the_search_ignores_autocast_and_the_layout_of_images() -> None:
     book = Ema(codes=64).build(16).eval()
     book.codes.copy_(normals(64, 16, seed=1))

@@ -64,7 +64,7 @@ def data_variance(source: Source) -> float:
 
 
 class SquaredError(nn.Module):
-    """Reads a decoder's output as the image, where no likelihood is wanted."""
+    """Reads a decoder's output as the image in [-1/2, 1/2], where no likelihood is wanted."""
 
     variance: Tensor  # of the training data
 
@@ -74,11 +74,11 @@ class SquaredError(nn.Module):
 
     def mean(self, output: Tensor) -> Tensor:
         """[N, C, H, W] in [0, 1]."""
-        return full(output).clamp(0, 1)
+        return (full(output) + CENTRE).clamp(0, 1)
 
     def distortion(self, x: Tensor, output: Tensor) -> Tensor:
         """Mean squared error over the variance of the data: [N]."""
-        return mean_squared_error(x, full(output)) / self.variance
+        return mean_squared_error(x, full(output) + CENTRE) / self.variance
 
     def solve(self, source: Source) -> None:
         """Takes the variance of the data."""

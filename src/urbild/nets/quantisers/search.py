@@ -13,16 +13,19 @@ def nearest_codes(z: Tensor, codes: Tensor) -> Tensor:
     """Rows int64 [M] of the codes [K, D] that are nearest to the vectors z [M, D].
 
     |z - e|^2 is smallest where z.e - |e|^2 / 2 is largest, which is one matrix product. Near-ties may fall either way,
-    by rounding. Always computed in the precision of z, even under autocast.
+    by rounding. Always computed in the precision of z, even under autocast, and around the mean of the codes: far from
+    it, squares would swamp the differences between neighbours.
     """
     with torch.autocast(z.device.type, enabled=False):
         z, codes = z.detach(), codes.detach().to(z.dtype)
+        origin = codes.mean(0)
+        codes = codes - origin
         bias, columns = -codes.square().sum(1) / 2, codes.mT
         found = torch.empty(len(z), dtype=torch.long, device=z.device)
         size = _block(len(codes), z.device)
         scores = torch.empty(min(size, len(z)), len(codes), dtype=z.dtype, device=z.device)
         for start in range(0, len(z), size):
-            block = z[start : start + size]
+            block = z[start : start + size] - origin
             held = scores[: len(block)]
             torch.addmm(bias, block, columns, out=held)
             found[start : start + size] = _largest(held)
