@@ -33,4 +33,4 @@ def row(what: str, amount: int, unit: str, times: tuple[list[float], list[float]
     }
 
 
-NAMES = ("engine", "vae_pythae", "autoencoder_pyod")
+NAMES = ("engine", "vae_pythae", "autoencoder_pyod", "sampling_wavenet")
