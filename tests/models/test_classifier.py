@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from urbild.contract import Batch, DataSpec, Source
 from urbild.errors import DataError, OptionError
-from urbild.models.representation.classifier import FEATURES, Classifier, Labelled, Spectrogram, classifier, labelled
+from urbild.models.representation.classifier import FEATURES, Classifier, Labelled, Spectral, classifier, labelled
 from urbild.training import Plan, fit
 
 TEN = replace(DIGITS, classes=tuple("0123456789"))
@@ -87,15 +87,32 @@ def test_it_tells_rows_of_a_table_and_tones_apart() -> None:
 def test_sound_of_a_low_rate_and_other_sequences_are_told_apart_too() -> None:
     waves, high = tones(200)
     fresh, truth = tones(100, seed=1)
-    spec = replace(SOUND, rate=None)
-    assert accuracy(taught(spec, waves, high, steps=80, width=8, network="convolutional"), fresh, truth) > 0.9
+    for rate in (None, 2000):
+        model = taught(replace(SOUND, rate=rate), waves, high, steps=80, width=8)
+        assert accuracy(model, fresh, truth) > 0.9, rate
+
+
+def test_sound_of_any_length_is_judged_and_padding_has_no_say() -> None:
+    waves, high = tones(200)
+    fresh, truth = tones(100, seed=1)
+    for rate in (8000, 2000):
+        model = taught(replace(SOUND, rate=rate), waves, high, steps=80, width=8)
+        whole = accuracy(model, fresh, truth)
+        assert accuracy(model, fresh[:, :1200], truth) > 0.9
+        padded = functional.pad(fresh, (0, 0, 0, 3000))
+        assert accuracy(model, padded, truth) >= whole - 0.02
+        with torch.no_grad():
+            near = (model.encode(padded) - model.encode(fresh)).abs().mean()
+            far = (model.encode(fresh[1:]) - model.encode(fresh[:-1])).abs().mean()
+        assert near < 0.2 * far
+        assert torch.isfinite(model.classify(torch.zeros(2, 500, 1))).all(), "silence has a class, too"
 
 
 def test_silence_is_black_in_the_spectrogram() -> None:
     for rate in (4000, 8000, 11_025, 16_000, 44_100):
-        seen = Spectrogram(rate)
-        image = seen(torch.zeros(2, rate // 2, 1))
-        assert image.shape == (2, 1, *seen.size(rate // 2))
+        seen = Spectral(rate, width=2)
+        image = seen.image(torch.zeros(2, rate // 2, 1))
+        assert image.shape == (2, 1, 40, rate // 2 // (rate // 100) + 1)
         assert image.abs().max() < 1e-6
 
 
@@ -177,6 +194,8 @@ def test_options_out_of_range(option: dict[str, Any]) -> None:
         classifier(TABLE, **option)
 
 
-def test_vectors_are_not_convolved() -> None:
+def test_networks_that_do_not_go_with_the_data() -> None:
     with pytest.raises(OptionError, match="no neighbourhoods"):
         classifier(TABLE, network="convolutional")
+    with pytest.raises(OptionError, match="sequences have any"):
+        classifier(SOUND, network="dense")
