@@ -33,4 +33,4 @@ def row(what: str, amount: int, unit: str, times: tuple[list[float], list[float]
     }
 
 
-NAMES = ("engine", "vae_pythae", "autoencoder_pyod", "sampling_wavenet")
+NAMES = ("engine", "vae_pythae", "autoencoder_pyod", "quantiser", "vqvae_pythae", "sampling_wavenet")
