@@ -33,4 +33,4 @@ def row(what: str, amount: int, unit: str, times: tuple[list[float], list[float]
     }
 
 
-NAMES = ("engine", "vae_pythae", "autoencoder_pyod", "quantiser", "vqvae_pythae", "sampling_wavenet")
+NAMES = ("sampling", "engine", "vae_pythae", "autoencoder_pyod", "quantiser", "vqvae_pythae", "sampling_wavenet")

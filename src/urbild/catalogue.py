@@ -187,6 +187,18 @@ _OWN = (
         verbs=("encode", "decode", "reconstruct", "anomaly"),
         small={"hidden": 8, "residual": 1, "size": 4},
     ),
+    Card(
+        name="pixel_rnn",
+        module="urbild.models.autoregressive.pixel_rnn",
+        family="autoregressive",
+        title="PixelRNN: exact likelihood by Row LSTM or Diagonal BiLSTM",
+        paper="Van den Oord, Kalchbrenner and Kavukcuoglu 2016, Pixel recurrent neural networks",
+        url="https://arxiv.org/abs/1601.06759",
+        kinds=("image",),
+        verbs=("sample", "complete", "log_prob", "anomaly"),
+        epochs=20,
+        small={"layers": 1, "width": 4},
+    ),
 )
 
 

@@ -55,6 +55,10 @@ class Above(nn.Module):
         result: Tensor = self.convolution(functional.pad(rows, (self.reach, self.reach)))
         return result.squeeze(2)
 
+    def taps(self, features: slice = slice(None)) -> Tensor:
+        """The weights of some output features as a matrix [rows * kernel * before, features], for a site's window."""
+        return self.convolution.weight[features].permute(2, 3, 1, 0).flatten(0, 2).contiguous()
+
 
 class Left(nn.Module):
     """Sees kernel // 2 sites to the left, and the site itself through a mask; a kernel of 1 is a masked 1 x 1.

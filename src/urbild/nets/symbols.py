@@ -139,8 +139,8 @@ class _SoftmaxHead(SymbolHead):
         self.levels, self.groups, self.outputs, self.draws = levels, spec.channels, levels, 1
 
     def surprise(self, output: Tensor, symbols: Tensor) -> Tensor:
-        logits = full(output).view(len(output), self.groups, self.levels, *output.shape[2:]).transpose(1, 2)  # [N, K, C, H, W]
-        return functional.cross_entropy(logits, symbols, reduction="none")
+        logits = full(output).view(len(output), self.groups, self.levels, *output.shape[2:])
+        return functional.cross_entropy(logits.transpose(1, 2), symbols, reduction="none")
 
     def draw(self, output: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         cumulated = torch.softmax(output / temperature, dim=1).cumsum(1)  # [N, K]

@@ -11,8 +11,8 @@ blind spot to the upper right of a site, which `gated_pixelcnn` has not.
 Departures from the paper: Adam under a warm-up and a cosine instead of RMSProp; 15 blocks of h = 32 by default, where
 the paper takes h = 128 for colour.
 
-Sampling keeps each map's last row: what a 3 x 3 convolution sees of the row above is computed once a row, the rest once
-a site and channel.
+Sampling keeps every map, and goes over the image in fronts of one site in each of several rows: a site sees at most 3
+sites further right in the rows above, so that a row may follow the one above it at a distance of 4.
 """
 # ruff: noqa: ARG002 -- networks may be conditioned, this one is not
 
@@ -23,15 +23,14 @@ from torch import Tensor, nn
 
 from urbild.contract import DataSpec, Model
 from urbild.models.autoregressive.raster import (
-    Cache,
     Condition,
     Inputs,
     Raster,
     RasterNetwork,
+    Wave,
     check_kernel,
-    leaving,
 )
-from urbild.nets.masked import Causal, Left, Past, Window, group_width, groups_of
+from urbild.nets.masked import Causal, Left, group_width, groups_of
 from urbild.nets.stock import check_sizes
 from urbild.nets.symbols import SymbolHead, Symbols, default_symbols
 
@@ -94,57 +93,101 @@ class PixelNetwork(RasterNetwork):
         result: Tensor = self.outputs(torch.relu(self.hidden(torch.relu(x))))
         return result
 
-    def cache(self, n: int, size: tuple[int, int], condition: Condition) -> Cache:
+    def cache(self, n: int, size: tuple[int, int], condition: Condition) -> Wave:
         """See `RasterNetwork.cache`."""
-        return PixelCache(self, n, size[1])
+        return PixelWave(self, n, size)
 
 
-class PixelCache(Cache):
-    """The rows that the convolutions still see, and the network's weights as matrices by group of channels."""
+class PixelWave(Wave):
+    """All maps of the images so far, and the network's weights as matrices by group of channels.
 
-    def __init__(self, network: PixelNetwork, n: int, width: int) -> None:
-        self._inputs = network.inputs
+    Maps are skewed: site (i, j) of a row lies at t = j + slope i, so that what a front sees of the row above are
+    neighbours too, and all its windows are views.
+    """
+
+    slope = FIRST_KERNEL // 2 + 1
+
+    def __init__(self, network: PixelNetwork, n: int, size: tuple[int, int]) -> None:
+        height, width = size
         blocks: list[Block] = list(network.blocks)  # type: ignore[arg-type]
-        self._convolutions = [network.first, *(block.convolution for block in blocks)]
-        self._past = [Past(convolution.above, n, width) for convolution in self._convolutions]
-        self._windows = [Window(convolution.left, n, width) for convolution in self._convolutions]
-        like, groups, narrow = network.hidden.weight, network.groups, network.width
-        self._terms = [like.new_zeros(width, n, narrow * (1 + (at == 0))) for at in range(len(self._convolutions))]
-        self._state = like.new_zeros(n, 2 * narrow)  # x of the site, from block to block
-        self._rectified = [like.new_ones(n, 2 * narrow + 1) for _ in range(len(blocks) + 1)]
-        self._seen = [like.new_ones(n, narrow + 1) for _ in blocks]
-        self._hidden = like.new_ones(n, 2 * narrow + 1)
-        self._groups = [_Group.of(network, blocks, g, groups) for g in range(groups)]
+        convolutions = [network.first, *(block.convolution for block in blocks)]
+        self._maps = [_Skewed(convolution, n, height, width, self.slope) for convolution in convolutions]
+        self._inputs, self._n, self._blocks = network.inputs, n, len(blocks)
+        self._groups = [_Group.of(network, blocks, g) for g in range(network.groups)]
+        like, narrow = network.hidden.weight, network.width
+        self._rectified = [like.new_zeros(height * n, 2 * narrow) for _ in range(len(blocks) + 1)]
+        self._inner = [like.new_zeros(height * n, narrow) for _ in blocks]
+        self._hidden = like.new_zeros(height * n, 2 * narrow)
 
-    def row(self, i: int) -> None:
-        """What each convolution sees of the rows above."""
-        for past, window, convolution, terms in zip(
-            self._past, self._windows, self._convolutions, self._terms, strict=True
-        ):
-            if i > 0:
-                past.push(window.whole())
-            assert convolution.left.bias is not None
-            terms[:] = convolution.above.row(past.rows).permute(2, 0, 1) + convolution.left.bias
+    def output(self, rows: slice, t: int, group: int) -> Tensor:
+        """The network at a front, for one group of channels."""
+        own, wide, narrow = self._groups[group], self._groups[group].wide, self._groups[group].narrow
+        m = (rows.stop - rows.start) * self._n
+        above, left = own.first
+        state = torch.addmm(own.first_bias, self._maps[0].above(rows, t), above)
+        state.addmm_(self._maps[0].left(rows, t), left)
+        for at, block in enumerate(own.blocks):
+            rectified, inner, places = self._rectified[at][:m], self._inner[at][:m], self._maps[at + 1]
+            torch.clamp_min(state, 0, out=rectified[:, wide])
+            site = places.site(rows, t)[:, narrow]
+            torch.addmm(block.down_bias, rectified, block.down, out=site).clamp_min_(0)
+            seen = torch.addmm(block.bias, places.above(rows, t), block.above)
+            torch.clamp_min(seen.addmm_(places.left(rows, t), block.left), 0, out=inner[:, narrow])
+            state.add_(block.up_bias).addmm_(inner, block.up)
+        last, hidden = self._rectified[-1][:m], self._hidden[:m]
+        torch.clamp_min(state, 0, out=last[:, wide])
+        torch.clamp_min(torch.addmm(own.hidden_bias, last, own.hidden), 0, out=hidden[:, wide])
+        return torch.addmm(own.outputs_bias, hidden, own.outputs)
 
-    def output(self, j: int, group: int) -> Tensor:
-        """The network at a site, for one group of channels."""
-        own, wide = self._groups[group], self._groups[group].wide
-        state, rectified = self._state[:, wide], self._rectified
-        torch.addmm(self._terms[0][j][:, wide], self._windows[0].seen[j], own.first, out=state)
-        for at, (down, across, up) in enumerate(own.blocks, start=1):
-            torch.clamp_min(state, 0, out=rectified[at - 1][:, wide])
-            site = self._windows[at].site[j][:, own.narrow]
-            torch.clamp_min(torch.mm(rectified[at - 1], down), 0, out=site)
-            inner = torch.addmm(self._terms[at][j][:, own.narrow], self._windows[at].seen[j], across)
-            torch.clamp_min(inner, 0, out=self._seen[at - 1][:, own.narrow])
-            torch.addmm(state, self._seen[at - 1], up, out=state)
-        torch.clamp_min(state, 0, out=rectified[-1][:, wide])
-        torch.clamp_min(torch.mm(rectified[-1], own.hidden), 0, out=self._hidden[:, wide])
-        return torch.mm(self._hidden, own.outputs)
-
-    def put(self, j: int, group: int, symbols: Tensor) -> None:
+    def put(self, rows: slice, t: int, group: int, symbols: Tensor) -> None:
         """Writes the symbols as input of the first convolution."""
-        self._inputs.write(self._windows[0].site[j], group, symbols)
+        self._inputs.write(self._maps[0].site(rows, t), group, symbols)
+
+
+class _Skewed:
+    """A convolution's input map: [1 + rows above, N, t, features], zero around the image."""
+
+    def __init__(self, layer: Causal, n: int, height: int, width: int, slope: int) -> None:
+        self._reach, self._slope, self._n = layer.left.reach, slope, n
+        self._features = layer.left.weight.shape[1]
+        length = width + slope * (height + self._reach) + 2 * self._reach
+        self._map = layer.left.weight.new_zeros(height + self._reach, n, length, self._features)
+
+    def _view(self, rows: slice, first: int, count: int) -> Tensor:
+        """[rows * N, count * features] of `count` sites from skewed place `first` on, in rows counted with padding."""
+        return self._map[rows, :, first : first + count].flatten(2).flatten(0, 1)
+
+    def _at(self, t: int) -> int:
+        return t + self._slope * self._reach + self._reach
+
+    def site(self, rows: slice, t: int) -> Tensor:
+        """Each row's site of front t: [rows * N, features]."""
+        return self._view(slice(rows.start + self._reach, rows.stop + self._reach), self._at(t), 1)
+
+    def left(self, rows: slice, t: int) -> Tensor:
+        """What `Left` sees at them: [rows * N, (reach + 1) * features]."""
+        own = slice(rows.start + self._reach, rows.stop + self._reach)
+        return self._view(own, self._at(t) - self._reach, self._reach + 1)
+
+    def above(self, rows: slice, t: int) -> Tensor:
+        """What `Above` sees at them: [rows * N, reach * kernel * features]."""
+        seen = []
+        for up in range(self._reach, 0, -1):
+            at = slice(rows.start + self._reach - up, rows.stop + self._reach - up)
+            seen.append(self._view(at, self._at(t) - self._slope * up - self._reach, 2 * self._reach + 1))
+        return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
+
+
+class _Matrices(NamedTuple):
+    """A block's weights for one group."""
+
+    down: Tensor
+    down_bias: Tensor
+    above: Tensor
+    left: Tensor
+    bias: Tensor
+    up: Tensor
+    up_bias: Tensor
 
 
 class _Group(NamedTuple):
@@ -152,29 +195,39 @@ class _Group(NamedTuple):
 
     wide: slice
     narrow: slice
-    first: Tensor
-    blocks: list[tuple[Tensor, Tensor, Tensor]]
+    first: tuple[Tensor, Tensor]
+    first_bias: Tensor
+    blocks: list[_Matrices]
     hidden: Tensor
+    hidden_bias: Tensor
     outputs: Tensor
+    outputs_bias: Tensor
 
     @classmethod
-    def of(cls, network: PixelNetwork, blocks: list[Block], group: int, groups: int) -> "_Group":
+    def of(cls, network: PixelNetwork, blocks: list[Block], group: int) -> "_Group":
         def part(features: int) -> slice:
-            return slice(group * features // groups, (group + 1) * features // groups)
+            return slice(group * features // network.groups, (group + 1) * features // network.groups)
+
+        def linear(layer: Left, features: slice) -> tuple[Tensor, Tensor]:
+            assert layer.bias is not None
+            return layer.taps(features), layer.bias[features]
+
+        def whole(layer: Causal, features: slice) -> tuple[Tensor, Tensor, Tensor]:
+            return layer.above.taps(features), *linear(layer.left, features)
 
         wide, narrow = part(2 * network.width), part(network.width)
-        matrices = [
-            (leaving(block.down, narrow), block.convolution.left.taps(narrow), leaving(block.up, wide))
-            for block in blocks
-        ]
-        numbers = part(network.outputs.weight.shape[0])
+        above, left, bias = whole(network.first, wide)
         return cls(
             wide,
             narrow,
-            network.first.left.taps(wide),
-            matrices,
-            leaving(network.hidden, wide),
-            leaving(network.outputs, numbers),
+            (above, left),
+            bias,
+            [
+                _Matrices(*linear(block.down, narrow), *whole(block.convolution, narrow), *linear(block.up, wide))
+                for block in blocks
+            ],
+            *linear(network.hidden, wide),
+            *linear(network.outputs, part(network.outputs.weight.shape[0])),
         )
 
 

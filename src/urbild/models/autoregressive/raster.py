@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from math import log
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +104,27 @@ class Cache(ABC):
         """Takes the symbols [N, channels of the group] that were drawn at column j."""
 
 
+class Wave(ABC):
+    """A batch of images that is being drawn, many rows at once.
+
+    A network whose sites see no further right in the rows above than `slope` - 1 sites can draw site (i, j) of all rows
+    with the same t = j + slope i together: fewer and larger steps, the same symbols.
+
+    Attributes:
+        slope: sites by which a row lags behind the one above.
+    """
+
+    slope: int
+
+    @abstractmethod
+    def output(self, rows: slice, t: int, group: int) -> Tensor:
+        """The numbers [rows * N, outputs] for a group of channels at the sites of front t."""
+
+    @abstractmethod
+    def put(self, rows: slice, t: int, group: int, symbols: Tensor) -> None:
+        """Takes the symbols [rows * N, channels of the group] that were drawn there."""
+
+
 class RasterNetwork(nn.Module, ABC):
     """Maps symbols [N, C, H, W] to a head's numbers [N, groups * outputs, H, W]."""
 
@@ -111,12 +132,15 @@ class RasterNetwork(nn.Module, ABC):
     def forward(self, symbols: Tensor, condition: Condition) -> Tensor: ...
 
     @abstractmethod
-    def cache(self, n: int, size: tuple[int, int], condition: Condition) -> Cache:
+    def cache(self, n: int, size: tuple[int, int], condition: Condition) -> Cache | Wave:
         """A new batch of n images of H x W to draw; called in inference mode."""
 
 
-Clamp = tuple[Tensor, Tensor]
+Clamp: TypeAlias = tuple[Tensor, Tensor]
 """Symbols [N, C, H, W], and which of their sites [N, H, W] are kept."""
+
+
+Place: TypeAlias = int | Tensor
 
 
 def noise_for(head: SymbolHead, n: int, sites: tuple[int, int], generator: torch.Generator | None) -> Tensor:
@@ -126,11 +150,15 @@ def noise_for(head: SymbolHead, n: int, sites: tuple[int, int], generator: torch
     return torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
 
 
-def _settled(drawn: Tensor, clamp: Clamp | None, i: int, j: int, channels: slice) -> Tensor:
+def _settled(drawn: Tensor, clamp: Clamp | None, i: Place, j: Place, channels: slice) -> Tensor:
+    """What was drawn [N, c] or [rows, N, c], or what is kept."""
     if clamp is None:
         return drawn
     symbols, kept = clamp
-    return torch.where(kept[:, i, j, None], symbols[:, channels, i, j], drawn)
+    here = symbols[:, channels, i, j]
+    if drawn.dim() == 3:
+        return torch.where(kept[:, i, j].T[:, :, None], here.permute(2, 0, 1), drawn)
+    return torch.where(kept[:, i, j, None], here, drawn)
 
 
 def draw(
@@ -144,23 +172,54 @@ def draw(
     clamp: Clamp | None = None,
 ) -> Tensor:
     """Symbols [N, C, H, W], drawn site by site from `noise` (see `noise_for`); every activation is computed once."""
-    height, width, groups, n, _ = noise.shape
+    height, width, _, n, _ = noise.shape
     weights = next(network.parameters())
     noise = noise.to(weights)
-    each = channels // groups
     symbols = torch.zeros(n, channels, height, width, dtype=torch.long, device=weights.device)
     with torch.inference_mode():
         cache = network.cache(n, (height, width), condition)
-        for i in range(height):
-            cache.row(i)
-            for j in range(width):
-                for group in range(groups):
-                    own = slice(group * each, (group + 1) * each)
-                    drawn = head.draw(cache.output(j, group), noise[i, j, group], temperature)
-                    drawn = _settled(drawn, clamp, i, j, own)
-                    cache.put(j, group, drawn)
-                    symbols[:, own, i, j] = drawn
+        if isinstance(cache, Wave):
+            _fronts(cache, head, noise, symbols, temperature=temperature, clamp=clamp)
+        else:
+            _sites(cache, head, noise, symbols, temperature=temperature, clamp=clamp)
     return symbols
+
+
+def _sites(
+    cache: Cache, head: SymbolHead, noise: Tensor, symbols: Tensor, *, temperature: float, clamp: Clamp | None
+) -> None:
+    """Draws into `symbols`, a site at a time."""
+    height, width, groups = noise.shape[:3]
+    each = symbols.shape[1] // groups
+    for i in range(height):
+        cache.row(i)
+        for j in range(width):
+            for group in range(groups):
+                own = slice(group * each, (group + 1) * each)
+                drawn = head.draw(cache.output(j, group), noise[i, j, group], temperature)
+                drawn = _settled(drawn, clamp, i, j, own)
+                cache.put(j, group, drawn)
+                symbols[:, own, i, j] = drawn
+
+
+def _fronts(
+    wave: Wave, head: SymbolHead, noise: Tensor, symbols: Tensor, *, temperature: float, clamp: Clamp | None
+) -> None:
+    """Draws into `symbols`, a front of sites at a time."""
+    height, width, groups, n, _ = noise.shape
+    each = symbols.shape[1] // groups
+    for t in range(width + wave.slope * (height - 1)):
+        rows = slice(max(0, -((width - 1 - t) // wave.slope)), min(height - 1, t // wave.slope) + 1)
+        i = torch.arange(rows.start, rows.stop, device=symbols.device)
+        j = t - wave.slope * i
+        if not len(i):
+            continue
+        for group in range(groups):
+            own = slice(group * each, (group + 1) * each)
+            drawn = head.draw(wave.output(rows, t, group), noise[i, j, group].flatten(0, 1), temperature)
+            drawn = _settled(drawn.view(len(i), n, each), clamp, i, j, own)  # [rows, N, channels]
+            wave.put(rows, t, group, drawn.flatten(0, 1))
+            symbols[:, own, i, j] = drawn.permute(1, 2, 0)
 
 
 def draw_plainly(
