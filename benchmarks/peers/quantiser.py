@@ -106,8 +106,9 @@ def run() -> dict[str, Any]:
         "title": "Vector quantisation beside vector-quantize-pytorch 1.32.0",
         "protocol": (
             f"{VECTORS:,} vectors of {SIZE} numbers, forward in training mode with moving averages (decay .99, "
-            "commitment .25, straight-through) and backward, fp32, the same codes at the start; 2 threads, one process, "
-            f"interleaved pairs of steps ({', '.join(f'{n} at {k:,} codes' for k, n in PAIRS.items())}) after one uncounted pair. "
+            "commitment .25, straight-through) and backward, fp32, the same codes at the start; 2 threads, one "
+            f"process, interleaved pairs of steps ({', '.join(f'{n} at {k:,} codes' for k, n in PAIRS.items())}) after "
+            "one uncounted pair. "
             "Memory in processes of their own, above what stands before the step."
         ),
         "rows": rows,

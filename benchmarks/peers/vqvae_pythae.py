@@ -94,8 +94,8 @@ def run() -> dict[str, Any]:
             "Two strided convolutions, one more and two residual blocks (128 channels, 32 inside) and their mirror, "
             f"{CODES} codes of {SIZE} numbers by moving averages, 3x32x32 images in memory, batch {BATCH}, Adam, "
             f"squared error plus commitment; 2 threads, one process, {PAIRS} interleaved pairs of blocks of {STEPS} "
-            "steps after one uncounted pair. Theirs is one epoch of their trainer without its progress bar; ours includes setting "
-            "up and reading the variance of the data."
+            "steps after one uncounted pair. Theirs is one epoch of their trainer without its progress bar; ours "
+            "includes setting up and reading the variance of the data."
         ),
         "rows": rows,
     }

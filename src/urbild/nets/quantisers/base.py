@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -52,15 +51,10 @@ class Codebook(nn.Module, ABC):
         """How ill the symbols [N, *sites] fit z [N, D, *sites]: [N, *sites], not negative, 0 for a perfect fit."""
 
 
-@dataclass(frozen=True)
 class Quantiser(ABC):
-    """A choice of quantiser.
+    """A choice of quantiser: a frozen dataclass that has, among its fields, K = `codes`."""
 
-    Attributes:
-        codes: K, the number of code vectors.
-    """
-
-    codes: int = 512
+    codes: int
 
     @abstractmethod
     def build(self, size: int) -> Codebook:

@@ -37,6 +37,7 @@ class Ema(Quantiser):
         smoothing: added to every count, relative to their mean (Laplace).
     """
 
+    codes: int = 512
     decay: float = 0.99
     commitment: float = 0.25
     gradient: Estimator = "straight"
@@ -62,6 +63,7 @@ class Gradient(Quantiser):
         gradient: the estimator.
     """
 
+    codes: int = 512
     commitment: float = 0.25
     gradient: Estimator = "straight"
 

@@ -28,6 +28,7 @@ class Gumbel(Quantiser):
         weight: of the KL to the uniform prior, in nats; at 1 the loss of a model is a relaxed negative ELBO.
     """
 
+    codes: int = 512
     hot: float = 1.0
     cold: float = 0.3
     weight: float = 1.0
