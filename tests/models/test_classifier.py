@@ -13,7 +13,15 @@ from torch.nn import functional
 
 from urbild.contract import Batch, DataSpec, Source
 from urbild.errors import DataError, OptionError
-from urbild.models.representation.classifier import FEATURES, Classifier, Labelled, Spectral, classifier, labelled
+from urbild.models.representation.classifier import (
+    FEATURES,
+    Classifier,
+    Labelled,
+    Spectral,
+    classifier,
+    labelled,
+    pooled,
+)
 from urbild.training import Plan, fit
 
 TEN = replace(DIGITS, classes=tuple("0123456789"))
@@ -106,6 +114,15 @@ def test_sound_of_any_length_is_judged_and_padding_has_no_say() -> None:
             far = (model.encode(fresh[1:]) - model.encode(fresh[:-1])).abs().mean()
         assert near < 0.2 * far
         assert torch.isfinite(model.classify(torch.zeros(2, 500, 1))).all(), "silence has a class, too"
+
+
+def test_pooling_takes_the_means_of_quarters_and_the_maximum_of_what_sounds() -> None:
+    steps = torch.tensor(
+        [[[1.0, 3.0, 5.0, 9.0, 2.0, 4.0, 70.0, 80.0]], [[4.0, 8.0, 90.0, 90.0, 90.0, 90.0, 90.0, 90.0]]]
+    )
+    quarters = pooled(steps, torch.tensor([0.75, 0.25]))
+    first = [(1 + 3 / 2) / 1.5, (3 / 2 + 5) / 1.5, (9 + 2 / 2) / 1.5, (2 / 2 + 4) / 1.5, 9]
+    torch.testing.assert_close(quarters, torch.tensor([first, [4, 4, 8, 8, 8]]))
 
 
 def test_silence_is_black_in_the_spectrogram() -> None:

@@ -8,8 +8,8 @@ https://doi.org/10.1109/5.726791
 Images pass a pyramid of 3 x 3 convolutions, each with batch normalisation, a rectifier and a maximum over 2 x 2, until
 no side is longer than 8 (28 x 28: 32 and 64 channels); then come a hidden layer of 128 features and the last layer.
 Sound of 4 kHz and more is seen as an image, its log-mel spectrogram, other sequences pass convolutions of stride 4; of
-both the mean and the maximum over time are taken, so that any length is judged and padding has no say. Vectors pass two
-hidden layers.
+both the mean over each quarter of the time and the maximum are taken, so that any length is judged and padding has no
+say. Vectors pass two hidden layers.
 
 A classifier that judges generated samples must not have taken part in their making, sees training data alone, and says
 little without its own accuracy on real test data beside.
@@ -49,6 +49,7 @@ from urbild.ops.sound import SMALLEST_MEL, Frames, log_mels, sounding
 
 FEATURES = 128
 LEAST_RATE = 4000  # of sound in Hz: below it 40 mels lie nearer than a spectrum can tell
+PARTS = 4  # of time that keep their order
 SHORT = 16  # steps of time to which a sequence is brought
 
 
@@ -165,7 +166,7 @@ class Spectral(nn.Module):
         self.frames = Frames(rate=rate, window=window, hop=rate // 100, bins=2 << window.bit_length())
         sizes = stock.pyramid((self.frames.mels, self.frames.mels))
         self.blocks, after = blocks_of(1, width, len(sizes) - 1)
-        self.wide = 2 * after * sizes[-1][0]
+        self.wide = (PARTS + 1) * after * sizes[-1][0]
 
     def image(self, x: Tensor) -> Tensor:
         """The log-mels [N, 1, mels, frames] of sound [N, T, 1], brought to a size near 1."""
@@ -175,7 +176,7 @@ class Spectral(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Numbers [N, wide] of sound [N, T, 1]."""
         steps = self.blocks(self.image(x)).flatten(1, 2)  # [N, C mels', T']
-        return pooled(steps, sounding_steps(x, steps.shape[2]))
+        return pooled(steps, sounding_share(x))
 
 
 class Strided(nn.Module):
@@ -190,26 +191,28 @@ class Strided(nn.Module):
             blocks += [convolution, nn.BatchNorm1d(after), nn.ReLU()]
             before, length, level = after, -(-length // stride), level + 1
         self.blocks = nn.Sequential(*blocks)
-        self.wide, self.is_sound = 2 * before, spec.rate is not None
+        self.wide, self.is_sound = (PARTS + 1) * before, spec.rate is not None
 
     def forward(self, x: Tensor) -> Tensor:
         """Numbers [N, wide] of sequences [N, T, D]."""
         steps: Tensor = self.blocks(x.mT)  # [N, C, T']
-        every = torch.ones(len(x), steps.shape[2], dtype=torch.bool, device=x.device)
-        return pooled(steps, sounding_steps(x, steps.shape[2]) if self.is_sound else every)
+        return pooled(steps, sounding_share(x) if self.is_sound else torch.ones(len(x), device=x.device))
 
 
-def sounding_steps(x: Tensor, steps: int) -> Tensor:
-    """Which of some steps of time belong to padded sound [N, T, 1]: bool [N, steps]."""
-    share = sounding(x.squeeze(2)).float().mean(1)  # [N]
-    return torch.arange(steps, device=x.device) < (share * steps).ceil()[:, None]
+def sounding_share(x: Tensor) -> Tensor:
+    """The share [N] of padded sound [N, T, 1] that is not padding."""
+    return sounding(x.squeeze(2)).float().mean(1)
 
 
-def pooled(steps: Tensor, valid: Tensor) -> Tensor:
-    """Mean and maximum [N, 2 F] over the valid [N, T] of steps [N, F, T]."""
-    steps, inside = full(steps), valid[:, None]
-    mean = (steps * inside).sum(2) / inside.sum(2)
-    return torch.cat([mean, steps.masked_fill(~inside, -torch.inf).amax(2)], dim=1)
+def pooled(steps: Tensor, share: Tensor) -> Tensor:
+    """The mean of each part of the first `share` [N] of steps [N, F, T], and the maximum: [N, (PARTS + 1) F]."""
+    steps, last = full(steps), (share * steps.shape[2])[:, None, None]  # [N, 1, 1]
+    at = torch.arange(steps.shape[2], device=steps.device)
+    part = torch.arange(PARTS, device=steps.device)[:, None] * last / PARTS  # [N, PARTS, 1] where each begins
+    weight = (torch.minimum(at + 1, part + last / PARTS) - torch.maximum(at, part)).clamp(min=0)  # [N, PARTS, T]
+    means = steps @ (weight / weight.sum(2, keepdim=True)).mT  # [N, F, PARTS]
+    most = steps.masked_fill(at >= last, -torch.inf).amax(2)
+    return torch.cat([full(means).flatten(1), most], dim=1)
 
 
 def _dense(spec: DataSpec, width: int | None) -> tuple[nn.Module, int]:
