@@ -1,6 +1,6 @@
 """A relaxed categorical choice, which needs no search: the quantiser of a discrete VAE.
 
-Source: Jang, Gu and Poole 2016, https://arxiv.org/abs/1611.01144; Maddison, Mnih and Teh 2016,
+Source: Jang et al. 2016, https://arxiv.org/abs/1611.01144; Maddison et al. 2016,
 https://arxiv.org/abs/1611.00712; as a codebook, Ramesh et al. 2021, https://arxiv.org/abs/2102.12092, section 2.1.
 """
 
