@@ -28,6 +28,7 @@ from urbild.contract import DataSpec, Model
 from urbild.models.autoregressive.raster import (
     Cache,
     Condition,
+    Correction,
     Inputs,
     Raster,
     RasterNetwork,
@@ -310,6 +311,7 @@ def gated_pixelcnn(
     likelihood: Symbols | None = None,
     embedding: int | None = None,
     conditional: bool = False,
+    correction: Correction = "none",
     learning_rate: float = 1e-3,
 ) -> Model:
     """Builds a gated PixelCNN.
@@ -322,6 +324,7 @@ def gated_pixelcnn(
         likelihood: of a symbol; by default Binary for data of two levels, else Softmax.
         embedding: size of a learned vector for each symbol, for symbols without order; None feeds numbers.
         conditional: on the class of the sample.
+        correction: of the score, by the complexity of the image (see `raster.Raster`).
         learning_rate: of Adam, at its highest.
 
     Raises:
@@ -331,7 +334,18 @@ def gated_pixelcnn(
     check_kernel(kernel)
     head = (likelihood or default_symbols(spec)).head(spec)
     classes = classes_of(spec, conditional=conditional)
-    network = GatedNetwork(
-        spec.channels, head, layers=layers, width=width, kernel=kernel, embedding=embedding, vector=classes
+
+    def network() -> GatedNetwork:
+        return GatedNetwork(
+            spec.channels, head, layers=layers, width=width, kernel=kernel, embedding=embedding, vector=classes
+        )
+
+    return Raster(
+        spec,
+        network(),
+        head,
+        classes=classes,
+        compressor=correction == "compressor",
+        background=network() if correction == "background" else None,
+        learning_rate=learning_rate,
     )
-    return Raster(spec, network, head, classes=classes, learning_rate=learning_rate)

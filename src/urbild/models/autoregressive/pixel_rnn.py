@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from urbild.contract import DataSpec, Model
-from urbild.models.autoregressive.raster import Cache, Condition, Inputs, Raster, RasterNetwork, leaving
+from urbild.models.autoregressive.raster import Cache, Condition, Correction, Inputs, Raster, RasterNetwork, leaving
 from urbild.nets.masked import Causal, Left, Past, Window, group_width, groups_of
 from urbild.nets.pixel_lstm import DiagonalLstm, PixelLstm, RowLstm
 from urbild.nets.stock import check_sizes
@@ -149,6 +149,7 @@ def pixel_rnn(
     width: int = 16,
     likelihood: Symbols | None = None,
     embedding: int | None = None,
+    correction: Correction = "none",
     learning_rate: float = 1e-3,
 ) -> Model:
     """Builds a PixelRNN.
@@ -161,6 +162,7 @@ def pixel_rnn(
             channels.
         likelihood: of a symbol; by default Binary for data of two levels, else Softmax.
         embedding: size of a learned vector for each symbol, for symbols without order; None feeds numbers.
+        correction: of the score, by the complexity of the image (see `raster.Raster`).
         learning_rate: of Adam, at its highest.
 
     Raises:
@@ -168,5 +170,15 @@ def pixel_rnn(
     """
     check_sizes(layers=layers, width=width, embedding=embedding, learning_rate=learning_rate)
     head = (likelihood or default_symbols(spec)).head(spec)
-    network = RecurrentNetwork(spec.channels, head, kind=kind, layers=layers, width=width, embedding=embedding)
-    return Raster(spec, network, head, learning_rate=learning_rate)
+
+    def network() -> RecurrentNetwork:
+        return RecurrentNetwork(spec.channels, head, kind=kind, layers=layers, width=width, embedding=embedding)
+
+    return Raster(
+        spec,
+        network(),
+        head,
+        compressor=correction == "compressor",
+        background=network() if correction == "background" else None,
+        learning_rate=learning_rate,
+    )

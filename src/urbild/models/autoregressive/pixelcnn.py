@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from urbild.contract import DataSpec, Model
 from urbild.models.autoregressive.raster import (
     Condition,
+    Correction,
     Inputs,
     Raster,
     RasterNetwork,
@@ -239,6 +240,7 @@ def pixelcnn(
     kernel: int = 3,
     likelihood: Symbols | None = None,
     embedding: int | None = None,
+    correction: Correction = "none",
     learning_rate: float = 1e-3,
 ) -> Model:
     """Builds a PixelCNN.
@@ -250,6 +252,7 @@ def pixelcnn(
         kernel: side of the convolutions after the first (which has 7): odd.
         likelihood: of a symbol; by default Binary for data of two levels, else Softmax.
         embedding: size of a learned vector for each symbol, for symbols without order; None feeds numbers.
+        correction: of the score, by the complexity of the image (see `raster.Raster`).
         learning_rate: of Adam, at its highest.
 
     Raises:
@@ -258,5 +261,15 @@ def pixelcnn(
     check_sizes(blocks=blocks, width=width, embedding=embedding, learning_rate=learning_rate)
     check_kernel(kernel)
     head = (likelihood or default_symbols(spec)).head(spec)
-    network = PixelNetwork(spec.channels, head, blocks=blocks, width=width, kernel=kernel, embedding=embedding)
-    return Raster(spec, network, head, learning_rate=learning_rate)
+
+    def network() -> PixelNetwork:
+        return PixelNetwork(spec.channels, head, blocks=blocks, width=width, kernel=kernel, embedding=embedding)
+
+    return Raster(
+        spec,
+        network(),
+        head,
+        compressor=correction == "compressor",
+        background=network() if correction == "background" else None,
+        learning_rate=learning_rate,
+    )

@@ -8,10 +8,10 @@ https://arxiv.org/abs/1704.06001). `draw_plainly` is the slow way; both draw the
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import log
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from urbild.contract import (
 from urbild.errors import DataError, OptionError
 from urbild.nets.masked import Left, groups_of
 from urbild.nets.symbols import SymbolHead
+from urbild.ops.complexity import compressed_bits, mutate
 from urbild.ops.schedules import warm_cosine
 
 
@@ -135,6 +136,10 @@ class RasterNetwork(nn.Module, ABC):
     def cache(self, n: int, size: tuple[int, int], condition: Condition) -> Cache | Wave:
         """A new batch of n images of H x W to draw; called in inference mode."""
 
+
+MUTATED = 0.1  # share of entries that the background network sees mutated; Ren et al. take .1 to .3
+
+Correction: TypeAlias = Literal["none", "compressor", "background"]
 
 Clamp: TypeAlias = tuple[Tensor, Tensor]
 """Symbols [N, C, H, W], and which of their sites [N, H, W] are kept."""
@@ -252,13 +257,21 @@ def draw_plainly(
 class Raster(Model, Samples, Completes, Conditional, Density, Scores):
     """An exact likelihood of images.
 
-    The score is the surprise of an image in bits per dimension; the map has the bits of each site.
+    The score is the surprise of an image in bits per dimension; the map has the bits of each site. A likelihood ranks
+    simple images of another kind as more normal than its training data (Nalisnick et al. 2018,
+    https://arxiv.org/abs/1810.09136); two corrections subtract what any image of such complexity would cost:
+
+    - "compressor": the bits under a lossless compressor (Serra et al. 2019, https://arxiv.org/abs/1909.11480);
+    - "background": the bits under the same network trained on mutated images; the map has what a site costs more than
+      that, if it does (Ren et al. 2019, https://arxiv.org/abs/1906.02845).
 
     Args:
         spec: of the data.
         network: causal.
         head: that reads it.
         classes: number of classes that it is conditioned on, or 0.
+        compressor: whether the score is corrected by a compressor.
+        background: a second network by which the score is corrected, or None.
         learning_rate: of Adam, at its highest.
     """
 
@@ -269,34 +282,46 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
         head: SymbolHead,
         *,
         classes: int = 0,
+        compressor: bool = False,
+        background: RasterNetwork | None = None,
         learning_rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.spec, self.classes, self.learning_rate = spec, classes, learning_rate
         self.network, self.head = network, head
+        self.compressor, self.background = compressor, background
         self.labels = spec.classes if classes else ()
 
     def stages(self) -> Sequence[Stage]:
-        turn = Turn(
-            name="likelihood",
-            modules=(self.network,),
-            loss=self.loss,
-            optimiser=adam(self.learning_rate),
-            rate=warm_cosine,
-        )
+        turns = [self._turn("likelihood", self.network, self.loss)]
+        if self.background is not None:
+            turns.append(self._turn("background", self.background, self.background_loss))
         source = partial(labelled, classes=self.classes) if self.classes else None
-        return (Stage(name="pixels", turns=(turn,), source=source),)
+        return (Stage(name="pixels", turns=turns, source=source, monitor=lambda batch: self._nats(batch.x, None)[0]),)
+
+    def _turn(self, name: str, network: nn.Module, loss: Callable[[Batch], Losses]) -> Turn:
+        return Turn(name=name, modules=(network,), loss=loss, optimiser=adam(self.learning_rate), rate=warm_cosine)
 
     def loss(self, batch: Batch) -> Losses:
         """The negative log-likelihood of a sample in nats."""
         symbols = self.head.symbols(batch.x, training=True)
+        return self._losses(self.network, symbols, batch)
+
+    def background_loss(self, batch: Batch) -> Losses:
+        """That of mutated samples under the background network."""
+        assert self.background is not None
+        mutated = mutate(batch.x, self.head.levels, MUTATED)
+        return self._losses(self.background, self.head.symbols(mutated, training=True), batch)
+
+    def _losses(self, network: RasterNetwork, symbols: Tensor, batch: Batch) -> Losses:
         given = batch.given if batch.given is not None else batch.y
-        nats = self.surprise(symbols, given).flatten(1).sum(1).mean()
+        nats = self.surprise(symbols, given, network).flatten(1).sum(1).mean()
         return {"loss": nats, "bits_per_dim": nats.detach() / (self.spec.size * log(2))}
 
-    def surprise(self, symbols: Tensor, given: Tensor | None = None) -> Tensor:
-        """Nats of each entry [N, C or 1, H, W] of symbols [N, C, H, W]."""
-        return self.head.surprise(self.network(symbols, self.condition(given, len(symbols))), symbols)
+    def surprise(self, symbols: Tensor, given: Tensor | None = None, network: RasterNetwork | None = None) -> Tensor:
+        """Nats of each entry [N, C or 1, H, W] of symbols [N, C, H, W], under another network if one is given."""
+        output = (network or self.network)(symbols, self.condition(given, len(symbols)))
+        return self.head.surprise(output, symbols)
 
     def condition(self, given: Tensor | None, n: int) -> Condition:
         """What the network is told of classes `given` [N]; without them all classes in turn.
@@ -345,19 +370,25 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
 
     def anomaly(self, x: Tensor, *, given: Tensor | None = None) -> Anomaly:
         nats, sites = self._nats(x, given)
-        return Anomaly(nats / (self.spec.size * log(2)), sites / log(2))
+        score = nats / log(2)
+        if self.compressor:
+            score = score - compressed_bits(self.head.values(self.head.symbols(x)), self.head.levels)
+        if self.background is not None:
+            usual, usual_sites = self._nats(x, given, self.background)
+            score, sites = score - usual / log(2), (sites - usual_sites).clamp(min=0)
+        return Anomaly(score / self.spec.size, sites / log(2))
 
-    def _nats(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _nats(self, x: Tensor, given: Tensor | None, network: RasterNetwork | None = None) -> tuple[Tensor, Tensor]:
         """Surprise of images [N] and of their sites [N, H, W].
 
         Without their classes it is that of the mixture of all classes, with the sites of the likeliest class.
         """
         symbols = self.head.symbols(x)
         if given is not None or not self.classes:
-            sites = self.surprise(symbols, given).sum(1)
+            sites = self.surprise(symbols, given, network).sum(1)
             return sites.flatten(1).sum(1), sites
-        each = torch.stack([self.surprise(symbols, label).sum(1) for label in self._labels(len(x))])  # [K, N, H, W]
-        nats = each.flatten(2).sum(2)
+        each = torch.stack([self.surprise(symbols, label, network).sum(1) for label in self._labels(len(x))])
+        nats = each.flatten(2).sum(2)  # [K, N]
         likeliest = nats.argmin(0)
         return log(self.classes) - torch.logsumexp(-nats, dim=0), each[likeliest, torch.arange(len(x))]
 
