@@ -89,8 +89,9 @@ def target_lines(claim: Claim, means: Means) -> list[str]:
         values = means.get((target.system, target.data, target.metric))
         if values:
             verdict = "reached" if target.reached(mean(values)) else "**not reached** at this budget"
+            side = "most" if target.most else "least"
             lines.append(
-                f"- {target.kind}: {target.system}, {target.data}, {target.metric} at {'most' if target.most else 'least'} {target.bound}: "
+                f"- {target.kind}: {target.system}, {target.data}, {target.metric} at {side} {target.bound}: "
                 f"{spread(values)}, {verdict}"
             )
     return [*lines, ""] if lines else []

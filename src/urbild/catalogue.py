@@ -35,7 +35,7 @@ class Card:
         verbs: what it can do (names of `contract.VERBS`).
         epochs: passes over the data that its recipe takes, where no other budget is given; 0 for a pure solver.
         batch: batch size of its recipe.
-        small: options of a configuration that trains in seconds, for the laws.
+        small: options of a configuration that trains in seconds, for the laws; parts as `decode_options` takes them.
     """
 
     name: str
@@ -198,6 +198,45 @@ _OWN = (
         verbs=("sample", "complete", "log_prob", "anomaly"),
         epochs=20,
         small={"layers": 1, "width": 4},
+    ),
+    Card(
+        name="latent_prior",
+        module="urbild.models.autoregressive.latent_prior",
+        family="autoregressive",
+        title="A prior over the codes of an autoencoder: VQ-VAE that samples",
+        paper="Van den Oord, Vinyals and Kavukcuoglu 2017, Neural discrete representation learning",
+        url="https://arxiv.org/abs/1711.00937",
+        kinds=("image",),
+        verbs=("sample", "complete", "encode", "decode", "reconstruct", "anomaly"),
+        epochs=50,
+        small={
+            "autoencoder": {"part": "VqvaeCodes", "hidden": 8, "residual": 1, "size": 4},
+            "prior": {"part": "GatedPrior", "layers": 2, "width": 4},
+        },
+    ),
+    Card(
+        name="pixelcnn_vae",
+        module="urbild.models.variational.pixelcnn_vae",
+        family="variational",
+        title="PixelVAE: a latent for the layout, a PixelCNN as decoder for the rest",
+        paper="Gulrajani et al. 2016, PixelVAE: A Latent Variable Model for Natural Images",
+        url="https://arxiv.org/abs/1611.05013",
+        kinds=("image",),
+        verbs=("sample", "encode", "decode", "reconstruct", "log_prob", "anomaly"),
+        epochs=30,
+        small={"latent": 4, "layers": 2, "width": 4, "first_kernel": 3, "hidden": 8},
+    ),
+    Card(
+        name="pixelcnn_vqvae",
+        module="urbild.models.variational.pixelcnn_vqvae",
+        family="variational",
+        title="VQ-VAE with a PixelCNN as decoder, which keeps using its codes",
+        paper="van den Oord, Vinyals and Kavukcuoglu 2017, Neural Discrete Representation Learning",
+        url="https://arxiv.org/abs/1711.00937",
+        kinds=("image",),
+        verbs=("encode", "decode", "reconstruct", "anomaly"),
+        epochs=30,
+        small={"hidden": 8, "size": 4, "layers": 2, "width": 4, "kernel": 3, "first_kernel": 3},
     ),
 )
 

@@ -351,6 +351,18 @@ class AnyLength:
     """Takes sequences of any length, not of `spec.shape[0]` alone: not a verb, but what training on crops needs."""
 
 
+class Adopts(ABC):
+    """Is built on a model that may have been trained before: not a verb, but how a prior takes its autoencoder."""
+
+    @abstractmethod
+    def adopt(self, part: Model) -> None:
+        """Takes over the trained part, whose stages are then left out.
+
+        Raises:
+            ArtifactError: it does not fit.
+        """
+
+
 class Conditional:
     """May be conditioned on a class: not a verb, but how verbs are asked. `given` is then a label [N] int64.
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from urbild.catalogue import Card, build, card, cards, parameters
+from urbild.catalogue import Card, build, card, cards, decode_options, parameters
 from urbild.contract import (
     Batch,
     Classifies,
@@ -139,7 +139,7 @@ def taken(name: str) -> Sequence[DataSpec]:
         specs = [spec for spec in specs if spec.kind != "image"] + [SPECS["image"][0], LARGE]
     for spec in specs:
         try:
-            build(entry.name, spec, entry.small)
+            build(entry.name, spec, decode_options(name, entry.small))
         except ShapeError:
             continue
         found.append(spec)
@@ -149,7 +149,7 @@ def taken(name: str) -> Sequence[DataSpec]:
 @cache
 def cases(verb: type | None = None) -> tuple[Case, ...]:
     """All systems on all data that they take, or those of a verb."""
-    found = [Case(c.name, spec, c.small) for c in cards().values() for spec in taken(c.name)]
+    found = [Case(c.name, spec, decode_options(c.name, c.small)) for c in cards().values() for spec in taken(c.name)]
     return tuple(case for case in found if verb is None or isinstance(case.trained(), verb))
 
 

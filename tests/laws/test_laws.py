@@ -93,7 +93,7 @@ def test_a_run_that_was_cut_off_reaches_the_same_weights(case: Case, tmp_path: P
     if not any(stage.turns for stage in stages):
         fit(broken, source(case.spec), plan, directory=tmp_path)
     else:
-        _cut(stages[0].turns[-1], at=3)
+        _cut(stages[-1].turns[-1], at=3 // len(stages))
         broken.stages = lambda: stages  # type: ignore[method-assign]
         with pytest.raises(Cut):
             fit(broken, source(case.spec), plan, directory=tmp_path)

@@ -297,7 +297,7 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
         if self.background is not None:
             turns.append(self._turn("background", self.background, self.background_loss))
         source = partial(labelled, classes=self.classes) if self.classes else None
-        return (Stage(name="pixels", turns=turns, source=source, monitor=lambda batch: self._nats(batch.x, None)[0]),)
+        return (Stage(name="pixels", turns=turns, source=source, monitor=lambda batch: self.nats(batch.x, None)[0]),)
 
     def _turn(self, name: str, network: nn.Module, loss: Callable[[Batch], Losses]) -> Turn:
         return Turn(name=name, modules=(network,), loss=loss, optimiser=adam(self.learning_rate), rate=warm_cosine)
@@ -366,19 +366,19 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
         return self.head.values(symbols)
 
     def log_prob(self, x: Tensor, *, given: Tensor | None = None, draws: int = 1) -> Likelihood:
-        return Likelihood(-self._nats(x, given)[0], kind="exact")
+        return Likelihood(-self.nats(x, given)[0], kind="exact")
 
     def anomaly(self, x: Tensor, *, given: Tensor | None = None) -> Anomaly:
-        nats, sites = self._nats(x, given)
+        nats, sites = self.nats(x, given)
         score = nats / log(2)
         if self.compressor:
             score = score - compressed_bits(self.head.values(self.head.symbols(x)), self.head.levels)
         if self.background is not None:
-            usual, usual_sites = self._nats(x, given, self.background)
+            usual, usual_sites = self.nats(x, given, self.background)
             score, sites = score - usual / log(2), (sites - usual_sites).clamp(min=0)
         return Anomaly(score / self.spec.size, sites / log(2))
 
-    def _nats(self, x: Tensor, given: Tensor | None, network: RasterNetwork | None = None) -> tuple[Tensor, Tensor]:
+    def nats(self, x: Tensor, given: Tensor | None, network: RasterNetwork | None = None) -> tuple[Tensor, Tensor]:
         """Surprise of images [N] and of their sites [N, H, W].
 
         Without their classes it is that of the mixture of all classes, with the sites of the likeliest class.
