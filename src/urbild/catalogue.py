@@ -224,7 +224,7 @@ _OWN = (
         kinds=("image",),
         verbs=("sample", "encode", "decode", "reconstruct", "log_prob", "anomaly"),
         epochs=30,
-        small={"latent": 4, "layers": 2, "width": 4, "first_kernel": 3, "hidden": 8},
+        small={"latent": 4, "layers": 2, "width": 4, "first_kernel": 3},
     ),
     Card(
         name="pixelcnn_vqvae",
@@ -236,7 +236,19 @@ _OWN = (
         kinds=("image",),
         verbs=("encode", "decode", "reconstruct", "anomaly"),
         epochs=30,
-        small={"hidden": 8, "size": 4, "layers": 2, "width": 4, "kernel": 3, "first_kernel": 3},
+        small={"layers": 2, "width": 4, "kernel": 3, "first_kernel": 3},
+    ),
+    Card(
+        name="pixelcnn_pp",
+        module="urbild.models.autoregressive.pixelcnn_pp",
+        family="autoregressive",
+        title="PixelCNN++: exact likelihood by two streams at three resolutions and a mixture of logistics",
+        paper="Salimans, Karpathy, Chen and Kingma 2017, PixelCNN++",
+        url="https://arxiv.org/abs/1701.05517",
+        kinds=("image",),
+        verbs=("sample", "complete", "log_prob", "anomaly"),
+        epochs=20,
+        small={"blocks": 1, "width": 4},
     ),
 )
 
@@ -338,7 +350,7 @@ def decode_options(name: str, data: Options) -> dict[str, Any]:
 def decode_value(value: Any, annotation: Any) -> Any:
     """A value from JSON data, as its annotation wants it."""
     if isinstance(value, Mapping) and "part" in value:
-        parts = {part.__name__: part for part in _parts(annotation)}
+        parts = {part.__name__: part for part in parts_of(annotation)}
         if value["part"] not in parts:
             msg = f"unknown part {value['part']!r}; {nearest(str(value['part']), parts)}"
             raise OptionError(msg)
@@ -356,14 +368,14 @@ def decode_value(value: Any, annotation: Any) -> Any:
     return value
 
 
-def _parts(annotation: Any) -> list[type]:
+def parts_of(annotation: Any) -> list[Any]:
     """All dataclasses that an annotation names, their subclasses included."""
     found: list[type] = []
     for entry in (annotation, *get_args(annotation)):
         if isinstance(entry, type):
             found += [kind for kind in (entry, *_below(entry)) if is_dataclass(kind)]
         elif entry is not annotation:
-            found += _parts(entry)
+            found += parts_of(entry)
     return found
 
 

@@ -1,13 +1,13 @@
 """A run: a model, how its data are prepared, and how it was trained. Here data, training and artifacts meet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from urbild import artifacts, catalogue
-from urbild.contract import AnyLength, Model, Source
+from urbild.contract import Adopts, AnyLength, Discrete, Model, Source
 from urbild.data import Preparation, Reading, Records, as_records, split, verify
 from urbild.errors import ArtifactError, OptionError, nearest
 from urbild.training import CHECKPOINT, METRICS, Plan, Reporter, Row, as_csv, fit, pick_device, place, read_csv
@@ -63,7 +63,8 @@ def train(
         reading: how the data are read.
         reporter: told of the run; None says nothing.
         options: of the preparation (`size`, `normalise`, `patch`, `patches_per_image`, `window`, `rate`), of the plan
-            (see `training.Plan`), and of the system's builder.
+            (see `training.Plan`), and of the system's builder; `codes`, the directory of a trained code autoencoder
+            that a prior is built on.
 
     Returns:
         The trained model, in evaluation mode.
@@ -101,12 +102,18 @@ def train_run(
         resume: whether to go on with the run in `directory`.
         reporter: told of the run.
     """
-    plan, preparing, building = sort_options(model, options)
+    rest = dict(options)
+    part = load_part(model, rest.pop("codes")) if rest.get("codes") is not None else None
+    rest.pop("codes", None)
+    plan, preparing, building = sort_options(model, rest)
     per_image = preparing.pop("patches_per_image", PATCHES_PER_IMAGE)
     parts = split(len(records), validation=PATIENCE_HOLDOUT, calibration=0.0, groups=records.groups, seed=plan.seed)
     held_out = plan.patience is not None
     rows = parts.train if held_out else None
-    preparation = Preparation.fit(records, rows, **preparing)
+    if part is None:
+        preparation = Preparation.fit(records, rows, **preparing)
+    else:
+        preparation, building = _as_part(part, records, preparing), {**building, **part_options(str(model), part)}
     crops = preparation.crops(per_image)
     if reporter is not None:
         reporter.note(preparation.describe())
@@ -119,6 +126,7 @@ def train_run(
         source,
         plan,
         validation=validation,
+        part=part,
         directory=directory,
         resume=resume,
         reporter=reporter,
@@ -152,6 +160,50 @@ def sort_options(model: str | Model, options: Mapping[str, Any]) -> tuple[Plan, 
 PREPARING = ("size", "normalise", "patch", "patches_per_image", "window", "rate")
 
 
+def load_part(model: str | Model, directory: str | Path) -> Run:
+    """The trained run that a model is to be built on.
+
+    Raises:
+        OptionError: the model is built on no other, or the run's has no codes that are symbols.
+        ArtifactError: there is no whole run in the directory.
+    """
+    able = [name for name in catalogue.cards() if "autoencoder" in catalogue.parameters(name)]
+    if not isinstance(model, str) or model not in able:
+        msg = f"{model if isinstance(model, str) else type(model).__name__} is built on no other run; leave codes out, "
+        msg += f"or train one of these: {', '.join(able)}."
+        raise OptionError(msg)
+    part = load(directory)
+    if part.name is None or not isinstance(part.model, Discrete):
+        msg = f"{directory} holds a {part.name or type(part.model).__name__}, whose codes are no symbols; give the run "
+        msg += "of a code autoencoder, such as vqvae."
+        raise OptionError(msg)
+    return part
+
+
+def part_options(model: str, part: Run) -> dict[str, Any]:
+    """The builder's option for an autoencoder like that of `part`.
+
+    Raises:
+        OptionError: the model can be built on no such system.
+    """
+    kinds = catalogue.parts_of(catalogue.parameters(model)["autoencoder"].annotation)
+    found = {kind.system: kind for kind in kinds if hasattr(kind, "system")}
+    if part.name not in found:
+        msg = f"{model} can be built on {', '.join(sorted(found))}, not on {part.name}."
+        raise OptionError(msg)
+    return {"autoencoder": found[part.name](**part.options)}
+
+
+def _as_part(part: Run, records: Records, preparing: Mapping[str, Any]) -> Preparation:
+    """How the data are prepared for a model that is built on `part`: as it was, with the classes of these records."""
+    chosen = [name for name, value in preparing.items() if value not in (None, "none")]
+    if chosen:
+        msg = f"the data are prepared as those of the run in {part.directory} were; leave {chosen[0]} out."
+        raise OptionError(msg)
+    part.preparation.check(records)
+    return replace(part.preparation, spec=replace(part.preparation.spec, classes=records.classes))
+
+
 def learn(
     model: str | Model,
     options: Mapping[str, Any],
@@ -160,6 +212,7 @@ def learn(
     plan: Plan,
     *,
     validation: Source | None = None,
+    part: Run | None = None,
     directory: Path | None = None,
     resume: bool = False,
     reporter: Reporter | None = None,
@@ -173,6 +226,7 @@ def learn(
         source: of training samples.
         plan: budget and manner.
         validation: normals for early stopping.
+        part: a trained run that the model is built on.
         directory: for metrics and checkpoints.
         resume: whether to go on from the checkpoint there.
         reporter: told of the run.
@@ -187,6 +241,8 @@ def learn(
         msg = f"{name or type(built).__name__} takes sounds of one length, so it is trained on whole ones; leave "
         msg += "window out."
         raise OptionError(msg)
+    if part is not None and isinstance(built, Adopts):
+        built.adopt(part.model)
     outcome = fit(
         built,
         source,

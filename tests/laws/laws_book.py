@@ -10,7 +10,7 @@ import torch
 from laws_kit import BATCH, Case, Part, alone, answers, rowwise, samples, source, train
 from torch import Tensor
 
-from urbild.catalogue import _parts, parameters
+from urbild.catalogue import parameters, parts_of
 from urbild.contract import Density, Discrete, Model, Reconstructs, Samples, Scores
 from urbild.errors import OptionError
 
@@ -204,7 +204,7 @@ def _alternatives(value: Any, annotation: Any) -> list[Any]:
         found += [2 * value, value / 2]
     elif value is None:
         found += [3 for leaf in leaves if leaf is int] + [0.05 for leaf in leaves if leaf is float]
-    for part in _parts(annotation):
+    for part in parts_of(annotation):
         found += [part()] if _makes_itself(part) else []
     return [other for other in found if other != value]
 

@@ -85,7 +85,7 @@ def train(arguments: Arguments, console: Console) -> Result:
     shared.positive(arguments, "accumulate")
     records = _records(arguments, console, only_normal=arguments["normal"] is not None)
     keys = ["normalise", "patch", "window", "rate", "steps", "seconds", "epochs", "batch", "seed", "precision"]
-    keys += ["clip", "accumulate", "patience", "device", "tensorboard"]
+    keys += ["clip", "accumulate", "patience", "device", "tensorboard", "codes"]
     options = {key: arguments[key] for key in keys} | {"size": shared.size(arguments["size"])}
     options |= {"patches_per_image": arguments["patches_per_image"]} if arguments["patch"] else {}
     name = arguments["name"]
@@ -190,6 +190,7 @@ _TRAINING = Group(
     "Training",
     (
         *shared.LEARNING,
+        Option("codes", "run of a trained code autoencoder that a prior is built on", str | None, None, "DIR"),
         Option("accumulate", "pieces that a batch is cut into, to save memory", int, 1, "N"),
         Option("tensorboard", "also write TensorBoard's event files into the run", bool, default=False),
         *shared.RUN,

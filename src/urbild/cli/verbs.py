@@ -95,12 +95,17 @@ def run_with(arguments: Arguments, verb: str) -> "Run":
         OptionError: it has not; the systems that have are named.
     """
     from urbild import catalogue, runs
-    from urbild.contract import verbs_of
+    from urbild.contract import Discrete, verbs_of
 
     run = runs.load(arguments["dir"], device=arguments["device"])
     if verb not in verbs_of(run.model):
         able = ", ".join(card.name for card in catalogue.cards().values() if verb in card.verbs)
         msg = f"{run.name or type(run.model).__name__} cannot {verb}; systems that can: {able}."
+        if isinstance(run.model, Discrete) and verb in ("sample", "complete"):
+            msg = (
+                f"{run.name or type(run.model).__name__} cannot {verb}, for it has no prior over its codes; train one "
+            )
+            msg += f"with `urbild train latent_prior DATA --codes {arguments['dir']}`."
         raise OptionError(msg)
     return run
 

@@ -7,6 +7,7 @@ https://arxiv.org/abs/1704.06001). `draw_plainly` is the slow way; both draw the
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -314,6 +315,8 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
         return self._losses(self.background, self.head.symbols(mutated, training=True), batch)
 
     def _losses(self, network: RasterNetwork, symbols: Tensor, batch: Batch) -> Losses:
+        if batch.step == 0:
+            check_memory(symbols, self.head.groups * self.head.outputs)
         given = batch.given if batch.given is not None else batch.y
         nats = self.surprise(symbols, given, network).flatten(1).sum(1).mean()
         return {"loss": nats, "bits_per_dim": nats.detach() / (self.spec.size * log(2))}
@@ -425,6 +428,24 @@ def leaving(layer: Left, features: slice) -> Tensor:
     """The matrix of a 1 x 1 convolution with its bias as last row, for some of its outputs."""
     assert layer.bias is not None
     return torch.cat([layer.taps(features), layer.bias[None, features]])
+
+
+def check_memory(symbols: Tensor, outputs: int) -> None:
+    """Refuses a batch whose outputs alone would not fit in memory, before anything is computed.
+
+    Raises:
+        OptionError: the numbers for all sites, their probabilities and their gradients need more than there is.
+    """
+    n, _, height, width = symbols.shape
+    needed = 3 * 4 * n * height * width * outputs
+    if symbols.is_cuda:
+        present = torch.cuda.get_device_properties(symbols.device).total_memory
+    else:
+        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        msg = f"{outputs} numbers for each of {height} x {width} sites of {n} samples take {needed / 1e9:.0f} GB to "
+        msg += f"train, and there are {present / 1e9:.0f}; make the batch or the images smaller, or the levels fewer."
+        raise OptionError(msg)
 
 
 def check_kernel(kernel: int) -> None:
