@@ -22,6 +22,7 @@ CASES: tuple[tuple[str, str, DataSpec, dict[str, Any]], ...] = (
     ("PixelCNN, 7 x 64", "pixelcnn", GREY, {"blocks": 7, "width": 64}),
     ("Diagonal BiLSTM, 7 x 16", "pixel_rnn", GREY, {"layers": 7, "width": 16}),
     ("Row LSTM, 7 x 16", "pixel_rnn", GREY, {"kind": "row", "layers": 7, "width": 16}),
+    ("PixelCNN++, 2 x 64", "pixelcnn_pp", GREY, {"blocks": 2, "width": 64}),
     (
         "gated PixelCNN over 8 x 8 codes, 12 x 64",
         "gated_pixelcnn",

@@ -15,7 +15,7 @@ from urbild.contract import Batch, DataSpec
 from urbild.errors import DataError, OptionError
 from urbild.models.autoregressive import raster
 from urbild.models.autoregressive.raster import Condition, Raster
-from urbild.nets.symbols import Binary, Softmax
+from urbild.nets.symbols import Binary, Mixture, Softmax
 
 GREY = DataSpec(shape=(1, 6, 7), kind="image", levels=2)
 COLOUR = DataSpec(shape=(3, 4, 5), kind="image", levels=4, classes=("cat", "dog"))
@@ -23,6 +23,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "pixelcnn": {"blocks": 2, "width": 6},
     "gated_pixelcnn": {"layers": 3, "width": 6},
     "pixel_rnn": {"layers": 2, "width": 6},
+    "pixelcnn_pp": {"blocks": 1, "width": 6, "dropout": 0.1},
 }
 CASES = [
     *((name, spec, options) for name, options in SYSTEMS.items() for spec in (GREY, COLOUR)),
@@ -31,6 +32,15 @@ CASES = [
     ("gated_pixelcnn", COLOUR, {**SYSTEMS["gated_pixelcnn"], "kernel": 5}),
     ("pixel_rnn", GREY, {**SYSTEMS["pixel_rnn"], "kind": "row"}),
     ("pixel_rnn", COLOUR, {**SYSTEMS["pixel_rnn"], "kind": "row"}),
+    ("pixelcnn", COLOUR, {**SYSTEMS["pixelcnn"], "likelihood": Mixture(components=3)}),
+    ("gated_pixelcnn", COLOUR, {**SYSTEMS["gated_pixelcnn"], "likelihood": Mixture(components=3)}),
+    ("pixel_rnn", COLOUR, {**SYSTEMS["pixel_rnn"], "likelihood": Mixture(components=3)}),
+    ("pixelcnn_pp", COLOUR, {**SYSTEMS["pixelcnn_pp"], "conditional": True}),
+    ("pixelcnn_pp", COLOUR, {**SYSTEMS["pixelcnn_pp"], "blocks": 2, "likelihood": Mixture(components=2)}),
+    ("pixelcnn_pp", GREY, {**SYSTEMS["pixelcnn_pp"], "likelihood": Binary()}),
+    ("pixelcnn_pp", DIGITS, SYSTEMS["pixelcnn_pp"]),
+    ("pixelcnn_pp", DataSpec(shape=(1, 9, 13), kind="image", levels=3), SYSTEMS["pixelcnn_pp"]),
+    ("pixelcnn_pp", DataSpec(shape=(3, 1, 2), kind="image", levels=3), SYSTEMS["pixelcnn_pp"]),
 ]
 
 
@@ -56,9 +66,9 @@ def some_symbols(spec: DataSpec, n: int = 3) -> Tensor:
     return torch.randint(spec.levels, (n, *spec.shape), generator=torch.Generator().manual_seed(1))
 
 
-def place(spec: DataSpec, channel: int, i: int, j: int) -> int:
-    """In the order in which entries are drawn."""
-    return (i * spec.shape[2] + j) * spec.channels + channel
+def place(spec: DataSpec, groups: int, channel: int, i: int, j: int) -> int:
+    """In the order in which entries are drawn; channels of a group are drawn at once."""
+    return (i * spec.shape[2] + j) * groups + channel * groups // spec.channels
 
 
 @pytest.mark.parametrize(("name", "spec", "options"), CASES)
@@ -77,18 +87,19 @@ def test_an_output_depends_on_earlier_entries_and_on_them_alone(
 
     network.inputs.register_forward_hook(keep)  # type: ignore[operator, union-attr]
     output = network(symbols, model.condition(torch.zeros(1, dtype=torch.long) if model.classes else None, 1))
-    size = features[0].shape[1] // spec.channels
+    size, groups = features[0].shape[1] // spec.channels, model.head.groups
     seen_before = 0
-    for channel, i, j in product(*map(range, spec.shape)):
-        numbers = output[0, channel * model.head.outputs : (channel + 1) * model.head.outputs, i, j]
+    for group, i, j in product(range(groups), *map(range, spec.shape[1:])):
+        numbers = output[0, group * model.head.outputs : (group + 1) * model.head.outputs, i, j]
         (gradient,) = torch.autograd.grad(numbers.sum() + numbers.square().sum(), features[0], retain_graph=True)
-        own = place(spec, channel, i, j)
+        own = place(spec, groups, group * spec.channels // groups, i, j)
         for c, k, m in product(*map(range, spec.shape)):
             moved = bool(gradient[0, c * size : (c + 1) * size, k, m].any())
-            if place(spec, c, k, m) >= own:
-                assert not moved, f"output {channel, i, j} sees {c, k, m}"
+            if place(spec, groups, c, k, m) >= own:
+                assert not moved, f"output {group, i, j} sees {c, k, m}"
             seen_before += moved
-    assert seen_before > 0.3 * spec.size**2 / 2, "much of what came before is seen"
+    earlier = groups * spec.sites[0] * spec.sites[1] * spec.size / 2
+    assert seen_before > 0.3 * earlier, "much of what came before is seen"
 
 
 def test_the_gated_stacks_have_no_blind_spot_and_the_masked_stack_has_one() -> None:

@@ -49,6 +49,11 @@ def categorical(x: Tensor, logits: Tensor) -> Tensor:
 
 
 def logistic_mixture(x: Tensor, logits: Tensor, means: Tensor, log_scales: Tensor, *, levels: int) -> Tensor:
+    """The sum of `logistic_mixture_sites` over sites: [N]."""
+    return logistic_mixture_sites(x, logits, means, log_scales, levels=levels).flatten(1).sum(1)
+
+
+def logistic_mixture_sites(x: Tensor, logits: Tensor, means: Tensor, log_scales: Tensor, *, levels: int) -> Tensor:
     """Log-probability of the levels of x [N, C, *sites] under a mixture for each site, whose parts span its channels.
 
     Args:
@@ -59,12 +64,12 @@ def logistic_mixture(x: Tensor, logits: Tensor, means: Tensor, log_scales: Tenso
         levels: of x.
 
     Returns:
-        [N], in nats.
+        [N, *sites], in nats.
 
     Source: Salimans et al. 2017, PixelCNN++, equations 1 to 3.
     """
     mass = _mass(x[:, None], means, log_scales, levels, functional.logsigmoid).sum(2)  # [N, M, *sites]
-    return torch.logsumexp(functional.log_softmax(logits, dim=1) + mass, dim=1).flatten(1).sum(1)
+    return torch.logsumexp(functional.log_softmax(logits, dim=1) + mass, dim=1)
 
 
 def coupled(x: Tensor, means: Tensor, coefficients: Tensor) -> Tensor:
