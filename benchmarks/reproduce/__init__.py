@@ -71,6 +71,7 @@ NAMES = (
     "ganomaly_mnist",
     "industrial",
     "false_alarms",
+    "pixels_cifar",
     "vqvae_cifar",
     "wavenet_fsdd",
     "classifier",
