@@ -250,6 +250,25 @@ _OWN = (
         epochs=20,
         small={"blocks": 1, "width": 4},
     ),
+    Card(
+        name="vqvae_audio",
+        module="urbild.models.variational.vqvae_audio",
+        family="variational",
+        title="VQ-VAE of sound: symbols, and a voice that says them by a WaveNet or a recurrent unit",
+        paper="van den Oord, Vinyals and Kavukcuoglu 2017, Neural discrete representation learning",
+        url="https://arxiv.org/abs/1711.00937",
+        kinds=("sequence",),
+        verbs=("encode", "decode", "reconstruct", "anomaly"),
+        epochs=20,
+        batch=16,
+        small={
+            "hop": 8,
+            "width": 8,
+            "decoder": {"part": "Dilated", "cycles": 1, "dilations": 3, "temperature": 0.001},
+            "jitter": 0.5,
+            "learning_rate": 0.01,
+        },
+    ),
 )
 
 

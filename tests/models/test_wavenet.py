@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from urbild.contract import Batch, DataSpec, Model
 from urbild.errors import DataError, OptionError, ShapeError
-from urbild.models.autoregressive.wavenet import WaveNet, crop, draw, wavenet
+from urbild.models.autoregressive.wavenet import WaveNet, wavenet
 from urbild.nets.causal import Cached, Naive
+from urbild.nets.companded import crop, draw
 from urbild.ops.sound import mu_law_decode
 from urbild.training import Plan, fit
 

@@ -27,12 +27,8 @@ of sound fill any memory; Adam under a warm-up and a cosine.
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; an exact likelihood needs no draws
 
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from math import log
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -55,16 +51,26 @@ from urbild.contract import (
     Turn,
     adam,
 )
-from urbild.errors import DataError, OptionError, ShapeError
+from urbild.errors import OptionError, ShapeError
 from urbild.nets.causal import Cached, CausalStack, Naive
+from urbild.nets.companded import (
+    AT_ONCE,
+    CROP,
+    checked_classes,
+    classes_in,
+    counted,
+    crop,
+    draw,
+    generate,
+    labelled,
+    log_prior,
+    mean_of_valid,
+    mixed,
+    mixture,
+    one_thread,
+)
 from urbild.ops.schedules import warm_cosine
 from urbild.ops.sound import mu_law_decode, mu_law_encode, sounding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-CROP = 8000  # samples of sound that the loss sees of a longer one
-AT_ONCE = 1 << 16  # samples of sound that are scored in one pass: bounds the memory of activations
 
 Step = Callable[[CausalStack, int, Tensor | None], Cached | Naive]
 
@@ -96,32 +102,19 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, AnyLength, Scores
         )
         if not self.classes:
             return (Stage(name="wavenet", turns=(turn,)),)
-        return (Stage(name="wavenet", turns=(turn,), source=_labelled, solve=self._count),)
+        return (Stage(name="wavenet", turns=(turn,), source=labelled, solve=self._count),)
 
     def _count(self, source: Source) -> None:
-        assert source.labels is not None  # `_labelled` made sure
-        counts = np.bincount(source.labels, minlength=self.classes)
-        self.counts = torch.from_numpy(counts).to(self.counts)
+        self.counts = counted(source, self.classes).to(self.counts)
 
     def loss(self, batch: Batch) -> Losses:
         """Mean cross-entropy of a valid sample of sound, in nats, and the same in bits."""
         batch = crop(batch, CROP)
-        classes = self._classes_of(batch)
+        classes = classes_in(batch) if self.classes else None
         symbols = self.symbols(batch.x)
         nats = self.nats(symbols, classes)  # [N, T]
-        if batch.mask is None:
-            loss = nats.mean()
-        else:
-            valid = batch.mask.to(nats)
-            loss = ((nats * valid).sum(1) / valid.sum(1).clamp(min=1)).mean()
+        loss = nats.mean() if batch.mask is None else mean_of_valid(nats, batch.mask).mean()
         return {"loss": loss, "bits": loss.detach() / log(2)}
-
-    def _classes_of(self, batch: Batch) -> Tensor | None:
-        if not self.classes:
-            return None
-        found = batch.given if batch.given is not None else batch.y
-        assert found is not None  # `_labelled` made sure
-        return found
 
     def symbols(self, x: Tensor) -> Tensor:
         """Codes [N, T] of waves [N, T, 1]."""
@@ -141,25 +134,15 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, AnyLength, Scores
         for at in range(0, len(x), rows):
             symbols = self.symbols(x[at : at + rows])
             if self.classes and classes is None:
-                nats.append(self._mixed(symbols))
+                nats.append(mixed(self._by_class(symbols)))
             else:
                 nats.append(self.nats(symbols, None if classes is None else classes[at : at + rows]).double())
         return torch.cat(nats) * valid, valid
 
     def _by_class(self, symbols: Tensor) -> Tensor:
         """Table of ln p(class) + ln p(codes up to t | class), [classes, N, T]."""
-        each = [self.nats(symbols, symbols.new_full((len(symbols),), k)).double() for k in range(self.classes)]
-        return self._prior()[:, None, None] - torch.stack(each).cumsum(2)
-
-    def _mixed(self, symbols: Tensor) -> Tensor:
-        """Nats [N, T] of each code given those before it where the class is not known: by Bayes' rule, exact."""
-        so_far = self._by_class(symbols).logsumexp(0)  # [N, T] ln p(codes up to t)
-        return -so_far.diff(dim=1, prepend=torch.zeros_like(so_far[:, :1]))
-
-    def _prior(self) -> Tensor:
-        """Probabilities of the classes [classes] as in training, as ln p; before it, all alike."""
-        counts = self.counts.double() if self.counts.any() else torch.ones_like(self.counts, dtype=torch.float64)
-        return (counts / counts.sum()).log()
+        each = [self.nats(symbols, symbols.new_full((len(symbols),), k)) for k in range(self.classes)]
+        return mixture(torch.stack(each), log_prior(self.counts))
 
     def log_prob(self, x: Tensor, *, given: Tensor | None = None, draws: int = 1) -> Likelihood:
         nats, _ = self.surprise(x, given)
@@ -179,7 +162,7 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, AnyLength, Scores
         """
         classes = self._checked(given, n)
         if self.classes and classes is None:
-            classes = self._draw_classes(self._prior().expand(n, -1), generator)
+            classes = self._draw_classes(log_prior(self.counts).expand(n, -1), generator)
         symbols = self.generate(n, classes, temperature=temperature, generator=generator)
         return self._waves(symbols)
 
@@ -193,7 +176,7 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, AnyLength, Scores
             leading = observed.long().cumprod(1).sum(1)  # [N]
             with torch.no_grad():
                 so_far = functional.pad(self._by_class(symbols), (1, 0)).permute(1, 2, 0)  # [N, T + 1, classes]
-            so_far[:, 0] = self._prior()
+            so_far[:, 0] = log_prior(self.counts)
             classes = self._draw_classes(so_far[torch.arange(len(x), device=x.device), leading], generator)
         made = self.generate(len(x), classes, known=symbols, observed=observed, generator=generator)
         return torch.where(observed[..., None], x, self._waves(made).to(x))
@@ -220,16 +203,14 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, AnyLength, Scores
         length, device = self.spec.shape[0], self.stack.newest.weight.device
         uniform = torch.rand(length, n, generator=generator, device=generator.device if generator else device)
         uniform = uniform.to(device)
-        made = torch.zeros(length, n, dtype=torch.long, device=device)
+
+        def choose(t: int, logits: Tensor) -> Tensor:
+            drawn = draw(logits, uniform[t], temperature)
+            return drawn if observed is None or known is None else torch.where(observed[:, t], known[:, t], drawn)
+
         with torch.inference_mode(), one_thread():
-            columns = step(self.stack, n, classes)
-            for t in range(length):
-                drawn = draw(columns.logits(), uniform[t], temperature)
-                if observed is not None and known is not None:
-                    drawn = torch.where(observed[:, t], known[:, t], drawn)
-                made[t] = drawn
-                columns.push(drawn)
-        return made.T.clone()
+            made = generate(step(self.stack, n, classes), length, choose)
+        return made.clone()
 
     def _waves(self, symbols: Tensor) -> Tensor:
         return mu_law_decode(symbols, self.stack.levels)[..., None]  # [N, T, 1]
@@ -242,62 +223,7 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, AnyLength, Scores
 
     def _checked(self, given: Tensor | None, n: int) -> Tensor | None:
         """Classes [n] that the model knows, or None."""
-        if given is None:
-            return None
-        if not self.classes:
-            msg = "this wavenet was trained without classes, so none can be given; train it with conditional=True."
-            raise OptionError(msg)
-        classes = given.to(self.counts).reshape(-1).expand(n)
-        if not 0 <= int(classes.min()) <= int(classes.max()) < self.classes:
-            msg = f"given holds a class beyond 0 to {self.classes - 1}: {', '.join(self.spec.classes)}."
-            raise OptionError(msg)
-        never = classes[self.counts[classes] == 0] if self.counts.any() else classes[:0]
-        if len(never):
-            msg = f"class {self.spec.classes[int(never[0])]!r} had no sample in training, so it cannot be given."
-            raise OptionError(msg)
-        return classes
-
-
-def crop(batch: Batch, length: int) -> Batch:
-    """Of each longer sound [N, T, 1] a part of that length, at random within what the mask [N, T] says is sound."""
-    if batch.x.shape[1] <= length:
-        return batch
-    valid = batch.x.new_ones(batch.x.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
-    room = (valid.sum(1) - length).clamp(min=0) + 1  # [N] places where a crop may start
-    start = (torch.rand(len(batch), device=room.device) * room).long().clamp(max=room - 1)
-    at = start[:, None] + torch.arange(length, device=room.device)  # [N, length]
-    return replace(batch, x=batch.x.gather(1, at[..., None]), mask=valid.gather(1, at))
-
-
-def draw(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
-    """Symbols [N] from logits [N, K], by inverting their distribution function at `uniform` [N] in [0, 1)."""
-    reached = (logits if temperature == 1 else logits / temperature).softmax(1).cumsum(1)
-    target = uniform.to(reached)[:, None] * reached[:, -1:]
-    return torch.searchsorted(reached, target, right=True)[:, 0].clamp_(max=logits.shape[1] - 1)
-
-
-@contextmanager
-def one_thread() -> "Iterator[None]":
-    """Products of one column are too small to be shared among threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _labelled(source: Source) -> Source:
-    """The source, if every sample of it has a label.
-
-    Raises:
-        DataError: one has none.
-    """
-    missing = len(source) if source.labels is None else int((source.labels < 0).sum())
-    if missing:
-        msg = f"{missing} of {len(source)} training samples have no label, but conditional=True needs one for each."
-        raise DataError(msg)
-    return source
+        return checked_classes(given, n, self.counts, self.spec.classes, "wavenet")
 
 
 def wavenet(
