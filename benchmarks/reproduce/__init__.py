@@ -73,6 +73,8 @@ NAMES = (
     "false_alarms",
     "pixels_cifar",
     "vqvae_cifar",
+    "codes_by_class",
+    "collapse",
     "wavenet_fsdd",
     "classifier",
     "ood",
