@@ -176,7 +176,7 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], state: Mapping[s
     Raises:
         OutputError: the disk is full, or the place cannot be written; the former checkpoint stays whole.
     """
-    content = {"format": FORMAT, **state, "tensors": sha256(_pack(tensors)).hexdigest()}
+    content = {"format": FORMAT, **state, "tensors": _sum_of(tensors)}
     content["checksum"] = _digest(content)
     write_atomically(path, _pack(tensors, {"urbild": json.dumps(content)}))
 
@@ -200,7 +200,7 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         msg = f"the checkpoint {path} is truncated or damaged; start the run again without --resume."
         raise ArtifactError(msg) from None
     _check_format(content, path)
-    if content.pop("checksum", None) != _digest(content) or content["tensors"] != sha256(_pack(tensors)).hexdigest():
+    if content.pop("checksum", None) != _digest(content) or content["tensors"] != _sum_of(tensors):
         msg = f"the checkpoint {path} was changed after it was saved; start the run again without --resume."
         raise ArtifactError(msg)
     return tensors, dict(content)
@@ -211,6 +211,16 @@ def _pack(tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None)
     whole = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
     packed: bytes = safetensors.torch.save(whole, metadata)
     return packed
+
+
+def _sum_of(tensors: Mapping[str, Tensor]) -> str:
+    """A checksum of names, kinds, shapes and bytes."""
+    digest = sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _digest(content: Mapping[str, Any]) -> str:
