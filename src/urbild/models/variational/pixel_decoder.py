@@ -56,7 +56,8 @@ class PixelDecoder(nn.Module):
     def version(self, n: int, condition: Condition) -> Tensor:
         """Expected pixels [n, C, H, W] given the pixels before, which are drawn with the same noise for all images.
 
-        Differences among the images are thus those of their condition.
+        Differences among the images are thus those of their condition. A head without a closed form shows what it
+        drew.
         """
         noise = noise_for(self.head, 1, image_size(self.spec), torch.Generator().manual_seed(0))
         symbols = self._drawn(noise.expand(-1, -1, -1, n, -1), condition, 1.0)

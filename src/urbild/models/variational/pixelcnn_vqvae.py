@@ -87,7 +87,10 @@ class PixelcnnVqvae(Model, Discrete, Reconstructs, Scores):
             optimiser=adam(self.learning_rate),
             rate=warm_cosine,
         )
-        return (Stage(name="pixelvqvae", turns=(turn,)),)
+        return (Stage(name="pixelvqvae", turns=(turn,), monitor=self._monitored),)
+
+    def _monitored(self, batch: Batch) -> Tensor:
+        return self.surprise(batch.x, self.encode(batch.x))
 
     def features(self, symbols: Tensor) -> Tensor:
         """Codes before quantisation, z_e [N, D, h, w], of an image's symbols [N, C, H, W]."""
