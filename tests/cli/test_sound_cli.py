@@ -84,3 +84,36 @@ def test_bad_sound_is_refused_in_one_sentence(cli, hums, trained, tmp_path):
     wavfile.write(flat / "empty.wav", 8000, np.zeros(0, np.int16))
     assert "empty.wav is empty" in cli("train", "wavenet", flat, *SMALL).sentence
     assert "image data, but the model was trained on sequence data" in cli("score", trained, "digits").sentence
+
+
+def test_sounds_are_completed_from_their_beginning(cli, hums, trained):
+    told = cli("complete", trained, hums, "--n", 2, "--draws", 2, "--share", 0.25, "--out", "rest.wav")
+    assert told.out == "4 completions: rest-0.wav to rest-3.wav\n"
+    rate, wave = wavfile.read("rest-1.wav")
+    assert (rate, wave.shape) == (8000, (424,))
+    words = ("--n", 3, "--draws", 2, "--share", 0.25, "--observed", "start", "--given", "high", "--out", "rest.npz")
+    assert json.loads(cli("complete", trained, hums, *words, "--json").out)["sounds"] == 3
+    with np.load("rest.npz") as found:
+        made, ids = found["x"], found["ids"]
+    assert made.shape == (3, 2, 424)
+    original = wavfile.read(hums / ids[1])[1].astype(np.float32) / 32768
+    kept = round(len(original) / 4)
+    assert ids[1].endswith("01.wav"), "mono, and of the run's own rate"
+    np.testing.assert_allclose(made[1, :, :kept], np.stack([original[:kept]] * 2), atol=1e-6)
+    assert (made[1, 0, kept:] != made[1, 1, kept:]).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--share", 0), "a share between 0 and 1"),
+        (("--share", 1), "a share between 0 and 1"),
+        (("--share", "nan"), "share"),
+        (("--observed", "top"), "of sound the beginning is kept"),
+        (("--out", "x.png"), ".wav"),
+    ],
+)
+def test_parts_of_sound_that_cannot_be_kept(cli, hums, trained, words, sentence):
+    out = () if "--out" in words else ("--out", "x.wav")
+    assert sentence in cli("complete", trained, hums, *words, *out).sentence
+    assert not list(Path().glob("x*"))

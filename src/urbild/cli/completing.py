@@ -1,4 +1,4 @@
-"""`complete`: keeps a part of each image and draws the rest."""
+"""`complete`: keeps a part of each image, or the beginning of each sound, and draws the rest."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,25 +14,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from urbild.contract import Batch
     from urbild.runs import Run
 
 SHOWN, DRAWS = 8, 3
 GREY = 0.5
 SIDES = ("top", "left")
+BEGINNING = "start"
 
 
 def complete(arguments: Arguments, console: Console) -> Result:
-    """Draws the unobserved part of images."""
+    """Draws the unobserved part of images or sounds."""
     import torch
 
     shared.positive(arguments, "n", "draws")
     run = verbs.run_with(arguments, "complete")
-    if run.preparation.spec.kind != "image":
-        msg = f"complete fills in images, and this run works on {run.preparation.spec.kind} data."
+    spec = run.preparation.spec
+    if spec.kind != "image" and spec.rate is None:
+        msg = f"complete fills in images and sound, and this run works on {spec.kind} data."
         raise OptionError(msg)
     wanted = verbs.given_class(arguments["given"], run)
-    height, width = run.preparation.spec.sites
-    observed = observed_sites(arguments["observed"], arguments["share"], (height, width))
+    rule, share = arguments["observed"], arguments["share"]
+    if spec.rate is None:
+        height, width = spec.sites
+        observed = observed_sites(rule or SIDES[0], share, (height, width))
+    else:
+        _beginning(rule, share)
+        observed = None
     records = verbs.whole(arguments, run, console)
     out = verbs.target(arguments, run, "completed")
     rows = range(min(arguments["n"], len(records)))
@@ -42,11 +50,38 @@ def complete(arguments: Arguments, console: Console) -> Result:
     with torch.no_grad(), console.progress("completing", len(rows)) as advance:
         for batch in source.batches(max(1, verbs.BATCH // draws)):
             given.append(batch.x)
-            made.append(_drawn(run, batch.x, observed, draws=draws, wanted=wanted, generator=generator))
+            sites = begun(batch, share) if observed is None else observed.expand(len(batch), *observed.shape)
+            made.append(_drawn(run, batch.x, sites, draws=draws, wanted=wanted, generator=generator))
             advance(len(batch))
     ids = [records.ids[row] for row in rows]
     _write(out, run, ids, given=torch.cat(given), made=torch.cat(made), observed=observed)
-    return {**verbs.told(arguments, console, out, "completions", draws * len(rows)), "images": len(rows)}
+    told = verbs.told(arguments, console, out, "completions", draws * len(rows))
+    return {**told, "images" if observed is not None else "sounds": len(rows)}
+
+
+def begun(batch: "Batch", share: float) -> "Tensor":
+    """The first `share` of each sound of a batch: bool [N, T]. What follows its end may be drawn as well."""
+    import torch
+
+    from urbild.ops.sound import sounding
+
+    valid = sounding(batch.x[..., 0]) if batch.mask is None else batch.mask
+    kept = (share * valid.sum(1, keepdim=True)).round().clamp(min=1)
+    return torch.arange(valid.shape[1], device=valid.device) < kept
+
+
+def _beginning(rule: str | None, share: float) -> None:
+    """Refuses what is no share of a beginning.
+
+    Raises:
+        OptionError: something else is to be observed, nothing, or everything.
+    """
+    if rule not in (None, BEGINNING):
+        msg = f"--observed {rule}: of sound the beginning is kept; leave it out, and give --share."
+        raise OptionError(msg)
+    if not 0 < share < 1:
+        msg = f"--share {share:g}: of a sound a share between 0 and 1 is kept, such as 0.5."
+        raise OptionError(msg)
 
 
 def observed_sites(rule: str, share: float, size: tuple[int, int]) -> "Tensor":
@@ -114,25 +149,34 @@ def _as_image(path: Path) -> "NDArray[np.bool_]":
 def _drawn(
     run: "Run", x: "Tensor", observed: "Tensor", *, draws: int, wanted: int | None, generator: "torch.Generator"
 ) -> "Tensor":
-    """Completions [N, draws, C, H, W] of images [N, C, H, W]."""
+    """Completions [N, draws, *sample] of samples [N, *sample], of which `observed` [N, *sites] is kept."""
     import torch
 
     from urbild.contract import Completes
 
     assert isinstance(run.model, Completes)
     asked = verbs.moved(x.repeat_interleave(draws, dim=0), run.model)
-    sites = observed.expand(len(asked), *observed.shape).to(asked.device)
+    sites = observed.repeat_interleave(draws, dim=0).to(asked.device)
     given = None if wanted is None else torch.full((len(asked),), wanted, device=asked.device)
     made = run.model.complete(asked, sites, given=given, generator=generator)
     return made.cpu().reshape(len(x), draws, *x.shape[1:])
 
 
-def _write(out: Path, run: "Run", ids: list[str], *, given: "Tensor", made: "Tensor", observed: "Tensor") -> None:
-    """A grid of originals, what was kept of them and their completions; or the completions [N, draws, H, W, C]."""
+def _write(
+    out: Path, run: "Run", ids: list[str], *, given: "Tensor", made: "Tensor", observed: "Tensor | None"
+) -> None:
+    """A grid of originals, what was kept of them and their completions; files of sound; or all completions.
+
+    Arrays are [N, draws, H, W, C], or [N, draws, T].
+    """
     import numpy as np
     import torch
 
+    if out.suffix == ".wav":
+        verbs.write(out, run, made.flatten(0, 1), None)
+        return
     if out.suffix == ".png":
+        assert observed is not None  # sound is not drawn
         kept = torch.where(observed, given, torch.full_like(given, GREY))
         lines = torch.cat([given[:, None], kept[:, None], made], dim=1)
         verbs.write(out, run, lines.flatten(0, 1), None, columns=lines.shape[1])
@@ -143,9 +187,10 @@ def _write(out: Path, run: "Run", ids: list[str], *, given: "Tensor", made: "Ten
 
 COMPLETE = Command(
     name="complete",
-    summary="keep a part of each image and draw the rest",
-    about="Keeps the observed part of images and draws the rest given it. A .png shows a line for each image: the "
-    "image, what was kept of it, its completions; arrays are [images, draws, height, width, channels].",
+    summary="keep a part of each image, or the beginning of each sound, and draw the rest",
+    about="Keeps the observed part of samples and draws the rest given it. A .png shows a line for each image: the "
+    "image, what was kept of it, its completions; arrays are [images, draws, height, width, channels]. Of sound a "
+    "share of the beginning is kept, and each completion is a .wav file; arrays are [sounds, draws, time].",
     places=(shared.DIRECTORY, shared.DATA),
     groups=(
         Group(
@@ -153,17 +198,16 @@ COMPLETE = Command(
             (
                 Option(
                     "observed",
-                    "what is kept: top, left, or a mask of the size that the run works at: an image that is white "
-                    "there, or an .npy that is not 0 there",
+                    "what is kept of images: top (the usual), left, or a mask of the size that the run works at: an "
+                    "image that is white there, or an .npy that is not 0 there; of sound: start",
                     str,
-                    "top",
-                    "WHAT",
+                    metavar="WHAT",
                 ),
-                Option("share", "of the image that is kept at the top or the left", float, 0.5, "X"),
-                Option("draws", "completions of each image", int, DRAWS, "N"),
-                Option("n", "images that are completed, the first ones", int, SHOWN, "N"),
+                Option("share", "that is kept at the top, the left or the start", float, 0.5, "X"),
+                Option("draws", "completions of each sample", int, DRAWS, "N"),
+                Option("n", "samples that are completed, the first ones", int, SHOWN, "N"),
                 verbs.GIVEN,
-                verbs.out_option("a .png grid, .npy, or .npz with ids"),
+                verbs.out_option("a .png grid, .wav files of sounds, .npy, or .npz with ids"),
             ),
         ),
         shared.SCORED,
