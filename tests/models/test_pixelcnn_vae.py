@@ -71,7 +71,7 @@ def test_a_decoder_that_ignores_z_has_the_likelihood_of_its_pixels_alone(spec: D
     model, x = gaussian(spec), images(spec)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "told" in name:
+            if "told" in name or "shown" in name:
                 parameter.zero_()
         exact = unconditional(model, kernel=3).log_prob(x).value
         kl = gaussian_kl(*model.posterior(x))
@@ -111,7 +111,7 @@ def test_an_output_sees_its_window_of_pixels_and_z(options: dict[str, Any], reac
     z = torch.ones(1, 3, requires_grad=True)
     network = model.decoder.network
     network.inputs.forward = lambda _: x  # type: ignore[method-assign, assignment]
-    output = network(torch.zeros(1, *LARGE.shape, dtype=torch.long), Condition(vector=z))
+    output = network(torch.zeros(1, *LARGE.shape, dtype=torch.long), model.told(z))
     row, column = 9, 8
     to_x, to_z = torch.autograd.grad(output[0, 0, row, column], [x, z])
     assert bool(to_z.all())
@@ -160,7 +160,7 @@ def test_a_version_is_what_was_expected_along_a_draw_by_the_same_noise(make: Any
     with torch.no_grad():
         code = model.encode(x)
         condition = (
-            Condition(vector=code)
+            model.told(code)
             if isinstance(model, PixelcnnVae)
             else Condition(maps=model.climb(model.quantiser.lookup(code)))
         )
@@ -271,7 +271,7 @@ def test_a_decoder_that_sees_all_needs_no_latent_and_one_that_sees_little_keeps_
     assert use["all"].elbo == pytest.approx(exact, abs=0.05)
     assert use["little"].active == 1
     assert use["little"].kl > 0.6
-    assert use["little"].information == pytest.approx(log(2), abs=0.1)
+    assert use["little"].information == pytest.approx(log(2), abs=0.2)
     assert use["little"].shuffled > 3
     assert use["little"].elbo == pytest.approx(exact, abs=0.5), "what the second decoder loses is little"
 

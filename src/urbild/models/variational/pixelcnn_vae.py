@@ -4,7 +4,9 @@ Gulrajani et al. 2016, PixelVAE: A Latent Variable Model for Natural Images, htt
 
     maximise  E_q(z|x)[ sum_i ln p(x_i | x_<i, z) ] - beta KL( q(z|x) || N(0, 1) )              in nats (equation 1)
 
-with q(z|x) a diagonal Gaussian and z a bias in both halves of every gate. By default `beta` rises from 0 to 1 over the
+with q(z|x) a diagonal Gaussian. z enters both halves of every gate, as a bias and as maps of the image's size (the two
+forms of the paper together: a stack that sees little does not know where in the image it is, and a bias alone could not
+tell it what belongs there). By default `beta` rises from 0 to 1 over the
 first tenth of training (Bowman et al. 2015, https://arxiv.org/abs/1511.06349, section 3.1).
 
 A decoder that sees all earlier pixels models images without z: the KL then falls to 0, the bound to the likelihood of
@@ -21,12 +23,13 @@ two images of one code. `sample` draws z and pixels; a temperature acts on both.
 2015, equation 8 (https://arxiv.org/abs/1509.00519). The score is the negative ELBO with z at the centre of q, in nats;
 the map has the surprise of each site in nats.
 
-Departures from the paper: a stock encoder instead of its convolutions; no weight normalisation; z enters the gates and
+Departures from the paper: stock networks instead of its convolutions; no weight normalisation; z enters the gates and
 not the two layers of the head; Adam under a warm-up and a cosine.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import log
 
 import torch
@@ -59,6 +62,8 @@ from urbild.ops.gaussians import gaussian_kl, gaussian_log_density, reparameteri
 from urbild.ops.precision import full
 from urbild.ops.schedules import warm_cosine
 
+MAPS = 16  # channels of the maps that z is raised to
+
 
 class PixelcnnVae(Model, Samples, Encodes, Decodes, Reconstructs, Density, Scores):
     """A latent-variable model of which the pixels depend on each other, too.
@@ -66,7 +71,8 @@ class PixelcnnVae(Model, Samples, Encodes, Decodes, Reconstructs, Density, Score
     Args:
         spec: of images.
         encoder: maps images to the posterior's mean and log-variance, side by side: [N, 2 Z].
-        decoder: told of z.
+        climb: maps z [N, Z] to maps [N, M, H, W].
+        decoder: told of both.
         latent: Z.
         kl: its weight.
         learning_rate: of Adam, at its highest.
@@ -76,6 +82,7 @@ class PixelcnnVae(Model, Samples, Encodes, Decodes, Reconstructs, Density, Score
         self,
         spec: DataSpec,
         encoder: nn.Module,
+        climb: nn.Module,
         decoder: PixelDecoder,
         *,
         latent: int,
@@ -83,13 +90,13 @@ class PixelcnnVae(Model, Samples, Encodes, Decodes, Reconstructs, Density, Score
         learning_rate: float = 1e-3,
     ) -> None:
         super().__init__()
-        self.spec, self.encoder, self.decoder = spec, encoder, decoder
+        self.spec, self.encoder, self.climb, self.decoder = spec, encoder, climb, decoder
         self.latent, self.kl, self.learning_rate = latent, kl, learning_rate
 
     def stages(self) -> Sequence[Stage]:
         turn = Turn(
             name="elbo",
-            modules=(self.encoder, self.decoder),
+            modules=(self.encoder, self.climb, self.decoder),
             loss=self.loss,
             optimiser=adam(self.learning_rate),
             rate=warm_cosine,
@@ -105,12 +112,16 @@ class PixelcnnVae(Model, Samples, Encodes, Decodes, Reconstructs, Density, Score
         mean, log_variance = full(self.encoder(self.decoder.values(symbols))).chunk(2, dim=1)
         return mean, log_variance.clamp(*LOG_VARIANCE)
 
+    def told(self, z: Tensor) -> Condition:
+        """What the decoder is told of z [N, Z]."""
+        return Condition(vector=z, maps=self.climb(z))
+
     def surprise(self, x: Tensor, z: Tensor) -> Tensor:
         """Negative log-probability of images given z [N, Z], in nats: [N]."""
         return self._nats(self.decoder.symbols(x), z)
 
     def _nats(self, symbols: Tensor, z: Tensor) -> Tensor:
-        return self.decoder.surprise(symbols, Condition(vector=z)).flatten(1).sum(1)
+        return self.decoder.surprise(symbols, self.told(z)).flatten(1).sum(1)
 
     def loss(self, batch: Batch) -> Losses:
         """The negative ELBO of a sample with one draw, its KL weighted, in nats."""
@@ -127,14 +138,14 @@ class PixelcnnVae(Model, Samples, Encodes, Decodes, Reconstructs, Density, Score
     ) -> Tensor:
         device = next(self.parameters()).device
         z = torch.randn(n, self.latent, generator=generator, device=generator.device if generator else device)
-        condition = Condition(vector=temperature * z.to(device))
+        condition = self.told(temperature * z.to(device))
         return self.decoder.draw(n, condition, temperature=temperature, generator=generator)
 
     def encode(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
         return self.posterior(x)[0]  # [N, Z]
 
     def decode(self, z: Tensor, *, given: Tensor | None = None) -> Tensor:
-        return self.decoder.version(len(z), Condition(vector=z))  # [N, C, H, W]
+        return self.decoder.version(len(z), self.told(z))  # [N, C, H, W]
 
     def reconstruct(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
         return self.decode(self.encode(x))
@@ -160,7 +171,7 @@ class PixelcnnVae(Model, Samples, Encodes, Decodes, Reconstructs, Density, Score
     def anomaly(self, x: Tensor, *, given: Tensor | None = None) -> Anomaly:
         symbols = self.decoder.symbols(x)
         mean, log_variance = self._posterior(symbols)
-        sites = self.decoder.surprise(symbols, Condition(vector=mean))
+        sites = self.decoder.surprise(symbols, self.told(mean))
         return Anomaly(gaussian_kl(mean, log_variance) + sites.flatten(1).sum(1), sites)
 
 
@@ -196,7 +207,16 @@ def pixelcnn_vae(
     weight = kl or Rising()
     weight.check()
     decoder = pixel_decoder(
-        spec, likelihood, layers=layers, width=width, kernel=kernel, first_kernel=first_kernel, vector=latent
+        spec,
+        likelihood,
+        layers=layers,
+        width=width,
+        kernel=kernel,
+        first_kernel=first_kernel,
+        vector=latent,
+        maps=MAPS,
     )
     encoder = stock.encoder(spec, 2 * latent)
-    return PixelcnnVae(spec, encoder, decoder, latent=latent, kl=weight, learning_rate=learning_rate)
+    raised = replace(spec, shape=(MAPS, *spec.shape[1:]))
+    climb = stock.decoder(raised, latent, network="convolutional")
+    return PixelcnnVae(spec, encoder, climb, decoder, latent=latent, kl=weight, learning_rate=learning_rate)
