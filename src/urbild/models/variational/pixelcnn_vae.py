@@ -6,8 +6,8 @@ Gulrajani et al. 2016, PixelVAE: A Latent Variable Model for Natural Images, htt
 
 with q(z|x) a diagonal Gaussian. z enters both halves of every gate, as a bias and as maps of the image's size (the two
 forms of the paper together: a stack that sees little does not know where in the image it is, and a bias alone could not
-tell it what belongs there). By default `beta` rises from 0 to 1 over the
-first tenth of training (Bowman et al. 2015, https://arxiv.org/abs/1511.06349, section 3.1).
+tell it what belongs there). By default `beta` rises from 0 to 1 over the first tenth of training (Bowman et al. 2015,
+https://arxiv.org/abs/1511.06349, section 3.1).
 
 A decoder that sees all earlier pixels models images without z: the KL then falls to 0, the bound to the likelihood of
 the decoder alone, and codes say nothing (posterior collapse). The bound does not show it; `evaluation.latents` does. A
