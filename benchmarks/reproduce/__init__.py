@@ -76,6 +76,7 @@ NAMES = (
     "codes_by_class",
     "collapse",
     "wavenet_fsdd",
+    "vqvae_fsdd",
     "classifier",
     "ood",
 )

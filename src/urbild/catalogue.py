@@ -266,7 +266,7 @@ _OWN = (
             "width": 8,
             "decoder": {"part": "Dilated", "cycles": 1, "dilations": 3, "temperature": 0.001},
             "jitter": 0.5,
-            "learning_rate": 0.01,
+            "learning_rate": 0.005,
         },
     ),
 )

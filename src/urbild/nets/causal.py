@@ -36,6 +36,8 @@ class Layer(nn.Module):
         if self.given is not None:
             nn.init.zeros_(self.given.weight)
         self.local = nn.Linear(local, 2 * residual, bias=False) if local else None
+        if self.local is not None:  # as loud as the past, which else is all that is heeded
+            nn.init.normal_(self.local.weight, std=local**-0.5)
 
     def forward(self, h: Tensor, given: Tensor | None, local: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The next layer's input [N, T, R] and the skip output [N, T, S] of h.

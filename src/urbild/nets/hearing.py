@@ -23,6 +23,19 @@ def framed(x: Tensor, valid: Tensor, hop: int) -> tuple[Tensor, Tensor]:
     return functional.pad(x[..., 0] * valid, (0, short)), functional.pad(valid, (0, short))[:, ::hop]
 
 
+def started(convolution: nn.Conv1d) -> nn.Conv1d:
+    """The convolution, started so that a rectifier after it keeps the size of what enters.
+
+    Smaller weights would let the ends of a sound, where zeros enter, outweigh what is said.
+
+    Source: He et al. 2015, https://arxiv.org/abs/1502.01852, equation 10.
+    """
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
+    return convolution
+
+
 class Masked(nn.Module):
     """A convolution over time and a rectifier, then zeros where there is no sound.
 
@@ -34,7 +47,7 @@ class Masked(nn.Module):
 
     def __init__(self, before: int, after: int, *, residual: bool = False) -> None:
         super().__init__()
-        self.convolution, self.residual = nn.Conv1d(before, after, 3, padding=1), residual
+        self.convolution, self.residual = started(nn.Conv1d(before, after, 3, padding=1)), residual
 
     def forward(self, h: Tensor, live: Tensor) -> Tensor:
         """[N, after, T'] of h [N, before, T']; `live` [N, T'] says which sites sound."""
@@ -54,10 +67,12 @@ class Context(nn.Module):
 
     def __init__(self, before: int, width: int, after: int, *, residual: int = 2) -> None:
         super().__init__()
+        self.before = before
         self.layers = nn.ModuleList(
             [Masked(before, width), *(Masked(width, width, residual=True) for _ in range(residual))]
         )
         self.last = nn.Conv1d(width, after, 1)
+        nn.init.kaiming_normal_(self.last.weight, nonlinearity="linear")
 
     def forward(self, h: Tensor, live: Tensor) -> Tensor:
         """[N, after, T'] of h [N, before, T']; `live` [N, T'] says which sites sound."""
@@ -129,7 +144,7 @@ class WaveEncoder(nn.Module):
         self.levels = levels
         depth = hop.bit_length() - 1
         self.halving = nn.ModuleList(
-            nn.Conv1d(width if level else 1, width, 4, stride=2, padding=1) for level in range(depth)
+            started(nn.Conv1d(width if level else 1, width, 4, stride=2, padding=1)) for level in range(depth)
         )
         self.body = Context(width if depth else 1, width, size)
 

@@ -32,9 +32,12 @@ class Recurrent(nn.Module):
         self.local = nn.Linear(local, width, bias=False) if local else None
         self.gates = nn.GRU(width, units, batch_first=True)
         self.hidden, self.head = nn.Linear(units, units), nn.Linear(units, levels)
-        nn.init.normal_(self.newest.weight, std=0.5)
+        nn.init.normal_(self.newest.weight)
         if self.given is not None:
             nn.init.zeros_(self.given.weight)
+        # Smaller ones leave the states unheard for hundreds of steps.
+        nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
+        nn.init.zeros_(self.hidden.bias)
         # An untrained network knows nothing: every symbol has the same probability.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -69,7 +72,7 @@ class Recurrent(nn.Module):
 
     def read(self, states: Tensor) -> Tensor:
         """Logits [..., K] of states [..., U]."""
-        return full(self.head(functional.relu(self.hidden(functional.relu(states)))))
+        return full(self.head(functional.relu(self.hidden(states))))
 
     def cached(self, rows: int, given: Tensor | None = None, local: Tensor | None = None) -> "CachedRecurrent":
         """The network one column at a time."""

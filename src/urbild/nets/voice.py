@@ -62,7 +62,10 @@ class Dilated(Speech):
         """A stack of dilated causal convolutions."""
         stock.check_sizes(cycles=self.cycles, dilations=self.dilations)
         dilations = [2**at for at in range(self.dilations)] * self.cycles
-        return CausalStack(dilations, width, 2 * width, LEVELS, classes, local=width, hop=hop)
+        stack = CausalStack(dilations, width, 2 * width, LEVELS, classes, local=width, hop=hop)
+        # Told much, a head of small weights learns the symbols' frequencies first, and may die of it.
+        nn.init.kaiming_normal_(stack.hidden.weight, nonlinearity="relu")
+        return stack
 
 
 @dataclass(frozen=True)

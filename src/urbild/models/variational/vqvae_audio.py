@@ -25,6 +25,10 @@ every row. The most probable sound is no way out, it is a hum; but a decoder of 
 
 Without a prior over its symbols the model does not sample.
 
+Before they are quantised the vectors are brought to mean 0 and variance 1 over the batch (Lancucki et al. 2020, Robust
+training of vector quantized bottleneck models, https://arxiv.org/abs/2005.08520): a decoder that hears the past learns
+late to heed the symbols, and by then commitment alone would have drawn all vectors to one.
+
 Departures from the papers: narrow networks; vectors hold for a hop, where the papers learn to interpolate them; a class
 is a learned vector; jitter is an option.
 """
@@ -36,6 +40,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from urbild.contract import (
     Anomaly,
@@ -108,6 +113,7 @@ class VqvaeAudio(Model, Discrete, Reconstructs, Conditional, AnyLength, Scores):
         self.spec, self.hop, self.codes = spec, decoder.network.hop, codes
         self.code_spec = DataSpec(shape=(1, 1, -(-spec.shape[0] // self.hop)), kind="image", levels=codes + 1)
         self.encoder, self.quantiser, self.decoder = encoder, quantiser, decoder
+        self.level = nn.BatchNorm1d(decoder.context.before, affine=False)
         self.jitter, self.learning_rate = jitter, learning_rate
         self.labels = spec.classes if conditional else ()
         self.counts: Tensor
@@ -116,7 +122,7 @@ class VqvaeAudio(Model, Discrete, Reconstructs, Conditional, AnyLength, Scores):
     def stages(self) -> Sequence[Stage]:
         turn = Turn(
             name="codes",
-            modules=(self.encoder, self.quantiser, self.decoder),
+            modules=(self.encoder, self.level, self.quantiser, self.decoder),
             loss=self.loss,
             optimiser=adam(self.learning_rate),
             rate=warm_cosine,
@@ -133,8 +139,11 @@ class VqvaeAudio(Model, Discrete, Reconstructs, Conditional, AnyLength, Scores):
         """Mean nats of a valid sample of sound, and the quantiser's terms."""
         batch = crop(batch, CROP)
         valid = sounding(batch.x[..., 0]) if batch.mask is None else batch.mask
-        z, live = self.features(batch.x, valid)
-        said = self.quantiser(z.movedim(1, 2)[live], batch.progress)  # of rows [M, D]
+        z, live = self._heard(batch.x, valid)
+        vectors = z.movedim(1, 2)[live]  # [M, D]
+        if len(vectors) > 1:  # a single one has no deviation
+            vectors = self.level(vectors)
+        said = self.quantiser(vectors, batch.progress)
         z_q = spread(said.z_q, live)
         if self.jitter and self.decoder.training:
             z_q = jittered(z_q, live, self.jitter)
@@ -144,10 +153,16 @@ class VqvaeAudio(Model, Discrete, Reconstructs, Conditional, AnyLength, Scores):
         loss = distortion + said.loss + said.rate / self.hop
         return {"loss": loss, "bits": distortion.detach() / log(2), **said.logs}
 
-    def features(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors before quantisation, z_e [N, D, T'], of sound [N, T, 1]; and which of them [N, T'] sound."""
+    def _heard(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """What the encoder says [N, D, T'] of sound [N, T, 1]; and which sites [N, T'] sound."""
         wave, live = framed(x, valid, self.hop)
         return full(self.encoder(wave, live)), live
+
+    def features(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors before quantisation, z_e [N, D, T'], of sound [N, T, 1]; and which of them [N, T'] sound."""
+        z, live = self._heard(x, valid)
+        mean, variance = self.level.running_mean, self.level.running_var
+        return functional.batch_norm(z, mean, variance), live  # by what training saw, not by this batch
 
     def encode(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:  # noqa: ARG002 -- codes are of no voice
         z, live = self.features(x, sounding(x[..., 0]))
