@@ -180,14 +180,19 @@ def load_part(model: str | Model, directory: str | Path) -> Run:
     return part
 
 
+def built_on(model: str) -> dict[str, Any]:
+    """The kinds of part that stand for the systems that a model can be built on, by the names of those systems."""
+    kinds = catalogue.parts_of(catalogue.parameters(model)["autoencoder"].annotation)
+    return {kind.system: kind for kind in kinds if hasattr(kind, "system")}
+
+
 def part_options(model: str, part: Run) -> dict[str, Any]:
     """The builder's option for an autoencoder like that of `part`.
 
     Raises:
         OptionError: the model can be built on no such system.
     """
-    kinds = catalogue.parts_of(catalogue.parameters(model)["autoencoder"].annotation)
-    found = {kind.system: kind for kind in kinds if hasattr(kind, "system")}
+    found = built_on(model)
     if part.name not in found:
         msg = f"{model} can be built on {', '.join(sorted(found))}, not on {part.name}."
         raise OptionError(msg)

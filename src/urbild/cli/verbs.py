@@ -95,13 +95,13 @@ def run_with(arguments: Arguments, verb: str) -> "Run":
         OptionError: it has not; the systems that have are named.
     """
     from urbild import catalogue, runs
-    from urbild.contract import Discrete, verbs_of
+    from urbild.contract import verbs_of
 
     run = runs.load(arguments["dir"], device=arguments["device"])
     if verb not in verbs_of(run.model):
         able = ", ".join(card.name for card in catalogue.cards().values() if verb in card.verbs)
         msg = f"{run.name or type(run.model).__name__} cannot {verb}; systems that can: {able}."
-        if isinstance(run.model, Discrete) and verb in ("sample", "complete"):
+        if verb in ("sample", "complete") and run.name in runs.built_on("latent_prior"):
             msg = (
                 f"{run.name or type(run.model).__name__} cannot {verb}, for it has no prior over its codes; train one "
             )
