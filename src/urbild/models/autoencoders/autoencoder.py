@@ -104,8 +104,8 @@ def autoencoder(
 
     Args:
         spec: of the data.
-        latent: numbers in a code; by default 12 for small images, 64 for larger ones, and for vectors a quarter of the columns, at
-            most 16.
+        latent: numbers in a code; by default 12 for small images, 64 for larger ones, and for vectors a quarter of the
+            columns, at most 16.
         network: "auto" takes dense layers for vectors and small images (up to 64 x 64 in grey), else convolutions.
         width: units of the first hidden layer (default 128 for vectors, 512 for images), or channels of the first
             convolution (default 32).
