@@ -17,14 +17,14 @@ from urbild.nets.quantisers import Ema
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "cpu": {
-        "autoencoder": {"codes": 128, "hidden": 48, "size": 32, "learning_rate": 1e-3},
+        "autoencoder": {"codes": 128, "hidden": 48, "code_size": 32, "learning_rate": 1e-3},
         "prior": {"layers": 8, "width": 48},
         "steps": 6000,
         "judge": 3,
         "samples": 2000,
     },
     "full": {
-        "autoencoder": {"codes": 128, "hidden": 128, "size": 64, "learning_rate": 1e-3},
+        "autoencoder": {"codes": 128, "hidden": 128, "code_size": 64, "learning_rate": 1e-3},
         "prior": {"layers": 12, "width": 64},
         "steps": 40_000,
         "judge": 10,

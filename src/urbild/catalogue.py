@@ -174,7 +174,7 @@ _OWN = (
         url="https://arxiv.org/abs/1711.00937",
         kinds=("image",),
         verbs=("encode", "decode", "reconstruct", "anomaly"),
-        small={"hidden": 8, "residual": 1, "size": 4},
+        small={"hidden": 8, "residual": 1, "code_size": 4},
     ),
     Card(
         name="vqvae2",
@@ -185,7 +185,7 @@ _OWN = (
         url="https://arxiv.org/abs/1906.00446",
         kinds=("image",),
         verbs=("encode", "decode", "reconstruct", "anomaly"),
-        small={"hidden": 8, "residual": 1, "size": 4},
+        small={"hidden": 8, "residual": 1, "code_size": 4},
     ),
     Card(
         name="pixel_rnn",
@@ -210,7 +210,7 @@ _OWN = (
         verbs=("sample", "complete", "encode", "decode", "reconstruct", "anomaly"),
         epochs=50,
         small={
-            "autoencoder": {"part": "VqvaeCodes", "hidden": 8, "residual": 1, "size": 4},
+            "autoencoder": {"part": "VqvaeCodes", "hidden": 8, "residual": 1, "code_size": 4},
             "prior": {"part": "GatedPrior", "layers": 2, "width": 4},
         },
     ),

@@ -8,7 +8,7 @@ import pytest
 
 from urbild.cli.main import main
 
-SMALL = ["--hidden", "8", "--residual", "1", "--size", "4", "--down", "1", "--steps", "5", "--quiet"]
+SMALL = ["--hidden", "8", "--residual", "1", "--code-size", "4", "--down", "1", "--steps", "5", "--quiet"]
 
 
 def run(*words: object) -> int:

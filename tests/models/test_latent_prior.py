@@ -21,7 +21,7 @@ from urbild.models.autoregressive.raster import Raster, check_memory
 from urbild.nets.quantisers import Ema
 from urbild.training import Plan, fit
 
-CODES = VqvaeCodes(quantiser=Ema(codes=16), hidden=16, residual=1, size=8, down=1, learning_rate=2e-3)
+CODES = VqvaeCodes(quantiser=Ema(codes=16), hidden=16, residual=1, code_size=8, down=1, learning_rate=2e-3)
 PRIOR = GatedPrior(layers=2, width=16, learning_rate=5e-3)
 
 

@@ -13,7 +13,7 @@ from urbild.models.variational.vqvae import Vqvae, data_variance, vqvae
 from urbild.nets.observations import Bernoulli, Categorical, Discretised, Gaussian, LogisticMixture, Observation
 from urbild.nets.quantisers import Ema, Gradient, Gumbel, Quantiser
 
-SMALL = {"hidden": 8, "residual": 1, "size": 4}
+SMALL = {"hidden": 8, "residual": 1, "code_size": 4}
 PARTS = [Ema(codes=16), Ema(codes=16, gradient="rotation"), Gradient(codes=16), Gumbel(codes=16)]
 every_part = pytest.mark.parametrize("part", PARTS, ids=repr)
 
@@ -130,7 +130,7 @@ def test_symbols_say_more_than_the_mean_image_and_than_principal_components_of_e
     """4 positions of 6 bits against the 3 components of 8 bits that they pay for."""
     x = digits()[0]
     seen, fresh = x[:1500], x[1500:]
-    model = build(quantiser=replace(part, codes=64), hidden=32, size=16, learning_rate=0.003)
+    model = build(quantiser=replace(part, codes=64), hidden=32, code_size=16, learning_rate=0.003)
     train(model, seen, steps=400)
     with torch.no_grad():
         error = (model.reconstruct(fresh) - fresh).square().mean()
@@ -145,7 +145,7 @@ def test_a_discrete_vae_learned() -> None:
     x = digits()[0]
     seen, fresh = x[:1500], x[1500:]
     part = Gumbel(codes=32, weight=0.3)
-    model = build(quantiser=part, hidden=32, size=16, likelihood=Bernoulli(), learning_rate=0.003)
+    model = build(quantiser=part, hidden=32, code_size=16, likelihood=Bernoulli(), learning_rate=0.003)
     train(model, seen, steps=400)
     with torch.no_grad():
         error = (model.reconstruct(fresh) - fresh).square().mean()
@@ -170,5 +170,5 @@ def test_likelihoods_learn(likelihood: Observation) -> None:
 
 def test_it_finds_other_digits() -> None:
     train_x, x, abnormal = one_class(6)
-    model = train(build(quantiser=Ema(codes=32), hidden=32, size=16, learning_rate=0.003), train_x, steps=250)
+    model = train(build(quantiser=Ema(codes=32), hidden=32, code_size=16, learning_rate=0.003), train_x, steps=250)
     assert auroc(model, x, abnormal) > max(0.9, brightness_auroc(train_x, x, abnormal) + 0.1)

@@ -8,7 +8,7 @@ from urbild.contract import Batch, DataSpec
 from urbild.models.variational.vqvae2 import Vqvae2, vqvae2
 from urbild.nets.quantisers import Ema, Gradient, Gumbel, Quantiser
 
-SMALL = {"hidden": 8, "residual": 1, "size": 4}
+SMALL = {"hidden": 8, "residual": 1, "code_size": 4}
 every_part = pytest.mark.parametrize("part", [Ema(codes=16), Gradient(codes=16), Gumbel(codes=16)], ids=repr)
 
 
@@ -81,7 +81,7 @@ def test_without_the_top_path_it_is_one_level() -> None:
 def test_two_levels_say_more_than_the_lower_one_and_than_the_mean_image() -> None:
     x = digits()[0]
     seen, fresh = x[:1500], x[1500:]
-    model = train(build(quantiser=Ema(codes=32), hidden=32, size=16, learning_rate=0.003), seen, steps=300)
+    model = train(build(quantiser=Ema(codes=32), hidden=32, code_size=16, learning_rate=0.003), seen, steps=300)
     assert isinstance(model, Vqvae2)
     with torch.no_grad():
         error = (model.reconstruct(fresh) - fresh).square().mean()

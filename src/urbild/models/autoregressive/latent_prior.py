@@ -80,7 +80,7 @@ class VqvaeCodes(Codes):
     quantiser: Quantiser | None = None
     hidden: int = 128
     residual: int = 2
-    size: int = 64
+    code_size: int = 64
     groups: int = 1
     down: int = 2
     likelihood: Observation | None = None

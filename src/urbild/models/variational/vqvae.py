@@ -181,7 +181,7 @@ def vqvae(
     quantiser: Quantiser | None = None,
     hidden: int = 128,
     residual: int = 2,
-    size: int = 64,
+    code_size: int = 64,
     groups: int = 1,
     down: int = 2,
     likelihood: Observation | None = None,
@@ -194,7 +194,7 @@ def vqvae(
         quantiser: by default Ema(), 512 codes that follow moving averages.
         hidden: channels of the networks; residual blocks have a quarter of them inside.
         residual: number of residual blocks in encoder and decoder.
-        size: D, numbers in a code, shared by the codebooks.
+        code_size: D, numbers in a code, shared by the codebooks.
         groups: G, codebooks (and symbols) for each position.
         down: how often the sides are halved: an image of 32 x 32 has 8 x 8 positions at 2.
         likelihood: p(x | z); by default the squared error over the variance of the data.
@@ -203,14 +203,14 @@ def vqvae(
     Raises:
         OptionError: an option is out of range, or the likelihood does not fit the data.
     """
-    stock.check_sizes(hidden=hidden, residual=residual, size=size, down=down, learning_rate=learning_rate)
+    stock.check_sizes(hidden=hidden, residual=residual, code_size=code_size, down=down, learning_rate=learning_rate)
     part = quantiser or Ema()
-    books = grouped(part, size, groups)
+    books = grouped(part, code_size, groups)
     reader, outputs = reading(spec, likelihood)
     image = image_size(spec)
     encoder = nn.Sequential(
-        strided.down_path(spec.channels, image, down, hidden=hidden, residual=residual), nn.Conv2d(hidden, size, 1)
+        strided.down_path(spec.channels, image, down, hidden=hidden, residual=residual), nn.Conv2d(hidden, code_size, 1)
     )
-    decoder = strided.up_path(size, outputs, image, down, hidden=hidden, residual=residual)
+    decoder = strided.up_path(code_size, outputs, image, down, hidden=hidden, residual=residual)
     code_spec = DataSpec(shape=(groups, *strided.sizes_down(image, down)[-1]), kind="image", levels=part.codes)
     return Vqvae(spec, encoder, books, decoder, reader, code_spec=code_spec, learning_rate=learning_rate)

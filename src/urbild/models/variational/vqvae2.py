@@ -159,7 +159,7 @@ def vqvae2(
     quantiser: Quantiser | None = None,
     hidden: int = 128,
     residual: int = 2,
-    size: int = 64,
+    code_size: int = 64,
     down: int = 1,
     likelihood: Observation | None = None,
     learning_rate: float = 3e-4,
@@ -171,7 +171,7 @@ def vqvae2(
         quantiser: of both levels, each with a codebook of its own; by default Ema(), 512 codes.
         hidden: channels of the networks; residual blocks have a quarter of them inside.
         residual: number of residual blocks in each network.
-        size: D, numbers in a code.
+        code_size: D, numbers in a code.
         down: how often the sides are halved to the bottom map; the top map is half of it again (the paper: 2).
         likelihood: p(x | z); by default the squared error over the variance of the data.
         learning_rate: of Adam.
@@ -179,7 +179,7 @@ def vqvae2(
     Raises:
         OptionError: an option is out of range, or the likelihood does not fit the data.
     """
-    stock.check_sizes(hidden=hidden, residual=residual, size=size, down=down, learning_rate=learning_rate)
+    stock.check_sizes(hidden=hidden, residual=residual, code_size=code_size, down=down, learning_rate=learning_rate)
     part = quantiser or Ema()
     reader, outputs = reading(spec, likelihood)
     image = image_size(spec)
@@ -187,11 +187,11 @@ def vqvae2(
     wide = {"hidden": hidden, "residual": residual}
     networks = Networks(
         bottom=strided.down_path(spec.channels, image, down, **wide),
-        top=nn.Sequential(strided.down_path(hidden, low, 1, **wide), nn.Conv2d(hidden, size, 1)),
-        context=strided.up_path(size, size, low, 1, **wide),
-        join=nn.Conv2d(size + hidden, size, 1),
-        climb=Upsample(size, size, low, upsampling="transposed"),
-        decoder=strided.up_path(2 * size, outputs, image, down, **wide),
+        top=nn.Sequential(strided.down_path(hidden, low, 1, **wide), nn.Conv2d(hidden, code_size, 1)),
+        context=strided.up_path(code_size, code_size, low, 1, **wide),
+        join=nn.Conv2d(code_size + hidden, code_size, 1),
+        climb=Upsample(code_size, code_size, low, upsampling="transposed"),
+        decoder=strided.up_path(2 * code_size, outputs, image, down, **wide),
     )
-    books = (part.build(size), part.build(size))
+    books = (part.build(code_size), part.build(code_size))
     return Vqvae2(spec, networks, books, reader, sizes=(high, low), learning_rate=learning_rate)
