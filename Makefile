@@ -50,7 +50,7 @@ test-slow: $(VENV)/.dev
 
 bench: $(PEERS)/.ready
 	$(PEERS)/bin/python -m benchmarks.peers
-	$(PEERS)/bin/python -m benchmarks.cost
+	$(PEERS)/bin/python -m benchmarks.cost --install
 
 reproduce: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.reproduce

@@ -30,6 +30,7 @@ from urbild.models.autoregressive.raster import (
     RasterNetwork,
     Wave,
     check_kernel,
+    leaving,
 )
 from urbild.nets.masked import Causal, Left, group_width, groups_of
 from urbild.nets.stock import check_sizes
@@ -113,32 +114,42 @@ class PixelWave(Wave):
         blocks: list[Block] = list(network.blocks)  # type: ignore[arg-type]
         convolutions = [network.first, *(block.convolution for block in blocks)]
         self._maps = [_Skewed(convolution, n, height, width, self.slope) for convolution in convolutions]
-        self._inputs, self._n, self._blocks = network.inputs, n, len(blocks)
+        self._inputs, self._n = network.inputs, n
         self._groups = [_Group.of(network, blocks, g) for g in range(network.groups)]
         like, narrow = network.hidden.weight, network.width
-        self._rectified = [like.new_zeros(height * n, 2 * narrow) for _ in range(len(blocks) + 1)]
-        self._inner = [like.new_zeros(height * n, narrow) for _ in blocks]
-        self._hidden = like.new_zeros(height * n, 2 * narrow)
+        self._rectified = [like.new_zeros(height * n, 2 * narrow) for _ in range(len(blocks) + 2)]
+        self._inner = [like.new_ones(height * n, narrow + 1) for _ in blocks]  # the last column meets a bias
+        self._scratch: dict[tuple[int, int], list[_Scratch]] = {}
+
+    def _places(self, rows: int, group: int) -> "list[_Scratch]":
+        """Views of the working memory for so many rows, made once."""
+        if (rows, group) not in self._scratch:
+            m, own = rows * self._n, self._groups[group]
+            inner = [*self._inner, self._inner[0], self._inner[0]]  # the head has none of its own
+            self._scratch[rows, group] = [
+                _Scratch(wide[:m], wide[:m, own.wide], narrow[:m], narrow[:m, own.narrow])
+                for wide, narrow in zip(self._rectified, inner, strict=True)
+            ]
+        return self._scratch[rows, group]
 
     def output(self, rows: slice, t: int, group: int) -> Tensor:
         """The network at a front, for one group of channels."""
-        own, wide, narrow = self._groups[group], self._groups[group].wide, self._groups[group].narrow
-        m = (rows.stop - rows.start) * self._n
+        own, maps = self._groups[group], self._maps
+        *scratch, last, hidden = self._places(rows.stop - rows.start, group)
         above, left = own.first
-        state = torch.addmm(own.first_bias, self._maps[0].above(rows, t), above)
-        state.addmm_(self._maps[0].left(rows, t), left)
-        for at, block in enumerate(own.blocks):
-            rectified, inner, places = self._rectified[at][:m], self._inner[at][:m], self._maps[at + 1]
-            torch.clamp_min(state, 0, out=rectified[:, wide])
-            site = places.site(rows, t)[:, narrow]
-            torch.addmm(block.down_bias, rectified, block.down, out=site).clamp_min_(0)
-            seen = torch.addmm(block.bias, places.above(rows, t), block.above)
-            torch.clamp_min(seen.addmm_(places.left(rows, t), block.left), 0, out=inner[:, narrow])
-            state.add_(block.up_bias).addmm_(inner, block.up)
-        last, hidden = self._rectified[-1][:m], self._hidden[:m]
-        torch.clamp_min(state, 0, out=last[:, wide])
-        torch.clamp_min(torch.addmm(own.hidden_bias, last, own.hidden), 0, out=hidden[:, wide])
-        return torch.addmm(own.outputs_bias, hidden, own.outputs)
+        state = torch.addmm(own.first_bias, maps[0].above(rows, t), above)
+        state.addmm_(maps[0].left(rows, t), left)
+        for block, place, skewed in zip(own.blocks, scratch, maps[1:], strict=True):
+            torch.clamp_min(state, 0, out=place.own_wide)
+            site = skewed.site(rows, t)
+            site = site if own.alone else site[:, own.narrow]
+            torch.addmm(block.down_bias, place.wide, block.down, out=site).clamp_min_(0)
+            seen = torch.addmm(block.bias, skewed.above(rows, t), block.above)
+            torch.clamp_min(seen.addmm_(skewed.left(rows, t), block.left), 0, out=place.own_narrow)
+            state.addmm_(place.narrow, block.up)
+        torch.clamp_min(state, 0, out=last.own_wide)
+        torch.clamp_min(torch.addmm(own.hidden_bias, last.wide, own.hidden), 0, out=hidden.own_wide)
+        return torch.addmm(own.outputs_bias, hidden.wide, own.outputs)
 
     def put(self, rows: slice, t: int, group: int, symbols: Tensor) -> None:
         """Writes the symbols as input of the first convolution."""
@@ -153,10 +164,13 @@ class _Skewed:
         self._features = layer.left.weight.shape[1]
         length = width + slope * (height + self._reach) + 2 * self._reach
         self._map = layer.left.weight.new_zeros(height + self._reach, n, length, self._features)
+        self._stride = length * self._features
 
     def _view(self, rows: slice, first: int, count: int) -> Tensor:
         """[rows * N, count * features] of `count` sites from skewed place `first` on, in rows counted with padding."""
-        return self._map[rows, :, first : first + count].flatten(2).flatten(0, 1)
+        row, features = self._stride, self._features
+        shape = ((rows.stop - rows.start) * self._n, count * features)
+        return self._map.as_strided(shape, (row, 1), (rows.start * self._n * row) + first * features)
 
     def _at(self, t: int) -> int:
         return t + self._slope * self._reach + self._reach
@@ -179,6 +193,15 @@ class _Skewed:
         return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
 
 
+class _Scratch(NamedTuple):
+    """Working memory of a block for some rows: rectified features, the convolution's, and a group's part of each."""
+
+    wide: Tensor
+    own_wide: Tensor
+    narrow: Tensor
+    own_narrow: Tensor
+
+
 class _Matrices(NamedTuple):
     """A block's weights for one group."""
 
@@ -187,8 +210,7 @@ class _Matrices(NamedTuple):
     above: Tensor
     left: Tensor
     bias: Tensor
-    up: Tensor
-    up_bias: Tensor
+    up: Tensor  # with the bias as last row
 
 
 class _Group(NamedTuple):
@@ -203,6 +225,7 @@ class _Group(NamedTuple):
     hidden_bias: Tensor
     outputs: Tensor
     outputs_bias: Tensor
+    alone: bool
 
     @classmethod
     def of(cls, network: PixelNetwork, blocks: list[Block], group: int) -> "_Group":
@@ -224,11 +247,12 @@ class _Group(NamedTuple):
             (above, left),
             bias,
             [
-                _Matrices(*linear(block.down, narrow), *whole(block.convolution, narrow), *linear(block.up, wide))
+                _Matrices(*linear(block.down, narrow), *whole(block.convolution, narrow), leaving(block.up, wide))
                 for block in blocks
             ],
             *linear(network.hidden, wide),
             *linear(network.outputs, part(network.outputs.weight.shape[0])),
+            alone=network.groups == 1,
         )
 
 
