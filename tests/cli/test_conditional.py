@@ -142,9 +142,9 @@ def test_a_picture_has_a_line_for_each_image(cli, plain, bars, tmp_path):
     assert cli("complete", run, bars, "--n", 4, "--draws", 5, "--quiet").out == f"{run}/completed.png\n"
     with Image.open(run / "completed.png") as picture:
         shown = np.asarray(picture.convert("L"))
-    assert shown.shape == (4 * 12 + 3 * 2, 7 * 8 + 6 * 2)
-    assert (shown[6:12, 10:18] == 128).all(), "what is not observed is grey"
-    assert (shown[:6, 10:18] == shown[:6, :8]).all()
+    assert shown.shape == (4 * 60 + 3 * 2, 7 * 40 + 6 * 2), "each pixel five wide"
+    assert (shown[30:60, 42:82] == 128).all(), "what is not observed is grey"
+    assert (shown[:30, 42:82] == shown[:30, :40]).all()
 
 
 @pytest.mark.parametrize(

@@ -106,13 +106,20 @@ def test_a_heat_map_file_shows_input_and_overlay(tmp_path):
 
 
 def test_a_grid_holds_every_sample_in_order():
-    images = DRAW.integers(0, 256, (7, 5, 4, 1), dtype=np.uint8)
+    images = DRAW.integers(0, 256, (7, 50, 40, 1), dtype=np.uint8)
     sheet = decoded(sample_grid(images, columns=3, gap=1))
-    assert sheet.shape == (3 * 6 - 1, 3 * 5 - 1, 3)
-    np.testing.assert_array_equal(sheet[6:11, 0:4, 0], images[3, ..., 0])
-    assert (sheet[12:, 5:] == 255).all()
+    assert sheet.shape == (3 * 51 - 1, 3 * 41 - 1, 3)
+    np.testing.assert_array_equal(sheet[51:101, 0:40, 0], images[3, ..., 0])
+    assert (sheet[102:, 41:] == 255).all()
 
 
-@pytest.mark.parametrize(("amount", "shape"), [(1, (8, 8)), (16, (38, 38)), (5, (18, 28))])
+@pytest.mark.parametrize(("amount", "shape"), [(1, (80, 80)), (16, (326, 326)), (5, (162, 244))])
 def test_a_grid_is_nearly_square(amount, shape):
-    assert decoded(sample_grid(np.zeros((amount, 8, 8)))).shape[:2] == shape
+    assert decoded(sample_grid(np.zeros((amount, 80, 80)))).shape[:2] == shape
+
+
+def test_small_images_are_enlarged_by_a_whole_factor():
+    image = DRAW.integers(0, 256, (1, 20, 12), dtype=np.uint8)
+    sheet = decoded(sample_grid(image))
+    assert sheet.shape == (60, 36, 3)
+    np.testing.assert_array_equal(sheet[::3, ::3, 0], image[0])

@@ -21,6 +21,7 @@ _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 _SEEN = 2_000_000  # values that a colour scale is chosen from: bounded, however many maps there are
 _SMALL = 96
 """Longest side up to which a picture is kept exactly (PNG) and shown with hard pixel edges."""
+LEGIBLE = 64  # longest side, at most, of the small images that a grid enlarges
 
 
 def to_pixels(image: NDArray[Any]) -> Pixels:
@@ -163,15 +164,20 @@ def sample_grid(images: NDArray[Any], *, columns: int | None = None, gap: int = 
     """Images in rows, as PNG bytes.
 
     Args:
-        images: [N, H, W] or [N, H, W, C], N at least 1; values as in `to_pixels`.
+        images: [N, H, W] or [N, H, W, C], N at least 1; values as in `to_pixels`. Small ones are enlarged.
         columns: images a row; chosen for a nearly square grid when None.
         gap: white pixels between images.
     """
-    return encode(_tiles(images, columns=columns, gap=gap))
+    return encode(_tiles([_legible(to_pixels(image)) for image in images], columns=columns, gap=gap))
 
 
-def _tiles(images: NDArray[Any], *, columns: int | None, gap: int) -> Pixels:
-    tiles = [to_pixels(image) for image in images]
+def _legible(tile: Pixels) -> Pixels:
+    """A small image enlarged by a whole factor, so that its pixels can be told apart on a screen."""
+    factor = max(1, LEGIBLE // max(tile.shape[:2]))
+    return tile.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _tiles(tiles: Sequence[Pixels], *, columns: int | None, gap: int) -> Pixels:
     height, width = tiles[0].shape[:2]
     columns = columns or int(np.ceil(np.sqrt(len(tiles) * height / width)))
     columns = min(columns, len(tiles))
