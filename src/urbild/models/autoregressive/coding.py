@@ -4,7 +4,7 @@ Both ways the network goes from site to site in the same order, and gives each s
 coder. The probabilities must be the same bits when they are read: the same machine, library and batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -24,7 +24,12 @@ def compress(model: Raster, symbols: Tensor, given: Tensor | None = None) -> lis
     """
     n = len(symbols)
     coders = [Encoder() for _ in range(n)]
-    _through(model, _Writing(model.head, coders), n, _condition(model, given, n), symbols)
+
+    def write(image: int, counts: Counts, symbol: int) -> int:
+        coders[image].push(counts, symbol)
+        return symbol
+
+    _through(model, _Coding(model.head, write), n, _condition(model, given, n), symbols)
     return [coder.bytes() for coder in coders]
 
 
@@ -35,7 +40,8 @@ def decompress(model: Raster, messages: Sequence[bytes], given: Tensor | None = 
         OptionError: the model gives no probability to each symbol.
     """
     n = len(messages)
-    reading = _Reading(model.head, [Decoder(message) for message in messages])
+    coders = [Decoder(message) for message in messages]
+    reading = _Coding(model.head, lambda image, counts, _: coders[image].pull(counts))
     return _through(model, reading, n, _condition(model, given, n), None)
 
 
@@ -57,16 +63,22 @@ def _through(model: Raster, head: SymbolHead, n: int, condition: Condition, symb
 
 
 class _Coding(SymbolHead):
-    """In the place of a model's head: symbols come from a message, or go into one."""
+    """In the place of a model's head: symbols come from a message, or go into one.
 
-    def __init__(self, head: SymbolHead) -> None:
+    Args:
+        head: of the model.
+        settle: the symbol of an image (its number) by the counts of all symbols and the one that was told.
+    """
+
+    def __init__(self, head: SymbolHead, settle: Callable[[int, Counts, int], int]) -> None:
         if head.outputs not in (1, head.levels):
             msg = "only models with a probability for each symbol can compress: those of Binary or Softmax."
             raise OptionError(msg)
         self.levels, self.groups, self.outputs, self.draws = head.levels, head.groups, head.outputs, 2
+        self._head, self._settle = head, settle
 
     def surprise(self, output: Tensor, symbols: Tensor) -> Tensor:
-        raise NotImplementedError
+        return self._head.surprise(output, symbols)
 
     def draw(self, output: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:  # noqa: ARG002 -- nothing is drawn
         if self.outputs == 1:
@@ -75,30 +87,8 @@ class _Coding(SymbolHead):
         else:
             probabilities = torch.softmax(output.double(), dim=1)
         counts, told = counts_of(probabilities.cpu().numpy()), noise.long().tolist()
-        found = [self.symbol(image, count, symbol) for (image, symbol), count in zip(told, counts, strict=True)]
+        found = [self._settle(image, count, symbol) for (image, symbol), count in zip(told, counts, strict=True)]
         return torch.tensor(found, device=output.device)[:, None]
-
-    def symbol(self, image: int, counts: Counts, symbol: int) -> int:
-        raise NotImplementedError
-
-
-class _Writing(_Coding):
-    def __init__(self, head: SymbolHead, coders: Sequence[Encoder]) -> None:
-        super().__init__(head)
-        self._coders = coders
-
-    def symbol(self, image: int, counts: Counts, symbol: int) -> int:
-        self._coders[image].push(counts, symbol)
-        return symbol
-
-
-class _Reading(_Coding):
-    def __init__(self, head: SymbolHead, coders: Sequence[Decoder]) -> None:
-        super().__init__(head)
-        self._coders = coders
-
-    def symbol(self, image: int, counts: Counts, symbol: int) -> int:  # noqa: ARG002 -- it is what is read
-        return self._coders[image].pull(counts)
 
 
 def bits_of(messages: Sequence[bytes]) -> np.ndarray:

@@ -101,7 +101,7 @@ class RecurrentCache(Cache):
         like = network.hidden.weight
         self._terms = like.new_zeros(width, n, wide)
         self._states = [like.new_ones(n, network.width + 1) for _ in layers]
-        self._final, self._rectified, self._hidden = (like.new_ones(n, wide + 1) for _ in range(3))
+        self._rectified, self._hidden = (like.new_ones(n, wide + 1) for _ in range(2))
         numbers = network.outputs.weight.shape[0]
         self._wide, self._narrow = _parts(wide, groups), _parts(network.width, groups)
         self._matrices = [
