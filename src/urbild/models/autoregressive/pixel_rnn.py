@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from urbild.contract import DataSpec, Model
-from urbild.models.autoregressive.raster import Cache, Condition, Correction, Inputs, Raster, RasterNetwork, leaving
-from urbild.nets.masked import Causal, Left, Past, Window, group_width, groups_of
+from urbild.models.autoregressive.raster import Cache, Condition, Correction, Raster, leaving
+from urbild.models.autoregressive.residual import ResidualNetwork
+from urbild.nets.masked import Left, Past, Window
 from urbild.nets.pixel_lstm import DiagonalLstm, PixelLstm, RowLstm
 from urbild.nets.stock import check_sizes
 from urbild.nets.symbols import SymbolHead, Symbols, default_symbols
 
-FIRST_KERNEL = 7
 LAYERS = {"row": RowLstm, "diagonal": DiagonalLstm}
 
 
@@ -50,7 +50,7 @@ class Layer(nn.Module):
         return result
 
 
-class RecurrentNetwork(RasterNetwork):
+class RecurrentNetwork(ResidualNetwork):
     """The first convolution, the layers and the head.
 
     Args:
@@ -65,24 +65,13 @@ class RecurrentNetwork(RasterNetwork):
     def __init__(
         self, channels: int, head: SymbolHead, *, kind: str, layers: int, width: int, embedding: int | None
     ) -> None:
-        super().__init__()
-        self.groups = head.groups
-        self.width = group_width(width, self.groups)
-        self.inputs = Inputs(channels, head.levels, embedding)
-        entries = self.inputs.groups if self.groups == channels else torch.zeros_like(self.inputs.groups)
-        narrow, wide = groups_of(self.width, self.groups), groups_of(2 * self.width, self.groups)
-        self.first = Causal(entries, wide, FIRST_KERNEL, mask="A")
-        self.layers = nn.ModuleList(Layer(kind, wide, narrow) for _ in range(layers))
-        self.hidden = Left(wide, wide)
-        self.outputs = Left(wide, groups_of(self.groups * head.outputs, self.groups))
-
-    def forward(self, symbols: Tensor, condition: Condition) -> Tensor:
-        """[N, groups * outputs, H, W] of symbols [N, C, H, W]."""
-        x = self.first(self.inputs(symbols))
-        for layer in self.layers:
-            x = layer(x)
-        result: Tensor = self.outputs(torch.relu(self.hidden(torch.relu(x))))
-        return result
+        super().__init__(
+            channels,
+            head,
+            width=width,
+            embedding=embedding,
+            middle=lambda wide, narrow: (Layer(kind, wide, narrow) for _ in range(layers)),
+        )
 
     def cache(self, n: int, size: tuple[int, int], condition: Condition) -> Cache:
         """See `RasterNetwork.cache`."""
@@ -94,7 +83,7 @@ class RecurrentCache(Cache):
 
     def __init__(self, network: RecurrentNetwork, n: int, width: int) -> None:
         groups, wide = network.groups, 2 * network.width
-        layers: list[Layer] = list(network.layers)  # type: ignore[arg-type]
+        layers: list[Layer] = list(network.middle)  # type: ignore[arg-type]
         self._inputs, self._first = network.inputs, network.first
         self._past, self._window = Past(network.first.above, n, width), Window(network.first.left, n, width)
         self._layers = [layer.lstm.cache(n, width, groups) for layer in layers]

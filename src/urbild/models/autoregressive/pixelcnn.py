@@ -25,18 +25,15 @@ from urbild.contract import DataSpec, Model
 from urbild.models.autoregressive.raster import (
     Condition,
     Correction,
-    Inputs,
     Raster,
-    RasterNetwork,
     Wave,
     check_kernel,
     leaving,
 )
-from urbild.nets.masked import Causal, Left, group_width, groups_of
+from urbild.models.autoregressive.residual import FIRST_KERNEL, ResidualNetwork
+from urbild.nets.masked import Causal, Left
 from urbild.nets.stock import check_sizes
 from urbild.nets.symbols import SymbolHead, Symbols, default_symbols
-
-FIRST_KERNEL = 7
 
 
 class Block(nn.Module):
@@ -61,7 +58,7 @@ class Block(nn.Module):
         return result
 
 
-class PixelNetwork(RasterNetwork):
+class PixelNetwork(ResidualNetwork):
     """The first convolution, the blocks and the head.
 
     Args:
@@ -76,24 +73,13 @@ class PixelNetwork(RasterNetwork):
     def __init__(
         self, channels: int, head: SymbolHead, *, blocks: int, width: int, kernel: int, embedding: int | None
     ) -> None:
-        super().__init__()
-        self.groups = head.groups
-        self.width = group_width(width, self.groups)
-        self.inputs = Inputs(channels, head.levels, embedding)
-        entries = self.inputs.groups if self.groups == channels else torch.zeros_like(self.inputs.groups)
-        narrow, wide = groups_of(self.width, self.groups), groups_of(2 * self.width, self.groups)
-        self.first = Causal(entries, wide, FIRST_KERNEL, mask="A")
-        self.blocks = nn.ModuleList(Block(wide, narrow, kernel) for _ in range(blocks))
-        self.hidden = Left(wide, wide)
-        self.outputs = Left(wide, groups_of(self.groups * head.outputs, self.groups))
-
-    def forward(self, symbols: Tensor, condition: Condition) -> Tensor:
-        """[N, groups * outputs, H, W] of symbols [N, C, H, W]."""
-        x = self.first(self.inputs(symbols))
-        for block in self.blocks:
-            x = block(x)
-        result: Tensor = self.outputs(torch.relu(self.hidden(torch.relu(x))))
-        return result
+        super().__init__(
+            channels,
+            head,
+            width=width,
+            embedding=embedding,
+            middle=lambda wide, narrow: (Block(wide, narrow, kernel) for _ in range(blocks)),
+        )
 
     def cache(self, n: int, size: tuple[int, int], condition: Condition) -> Wave:
         """See `RasterNetwork.cache`."""
@@ -111,7 +97,7 @@ class PixelWave(Wave):
 
     def __init__(self, network: PixelNetwork, n: int, size: tuple[int, int]) -> None:
         height, width = size
-        blocks: list[Block] = list(network.blocks)  # type: ignore[arg-type]
+        blocks: list[Block] = list(network.middle)  # type: ignore[arg-type]
         convolutions = [network.first, *(block.convolution for block in blocks)]
         self._maps = [_Skewed(convolution, n, height, width, self.slope) for convolution in convolutions]
         self._inputs, self._n = network.inputs, n
