@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from urbild.contract import Batch, Source
-from urbild.errors import DataError, OptionError
+from urbild.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,19 +74,6 @@ def one_thread() -> "Iterator[None]":
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def labelled(source: Source) -> Source:
-    """The source, if every sample of it has a label.
-
-    Raises:
-        DataError: one has none.
-    """
-    missing = len(source) if source.labels is None else int((source.labels < 0).sum())
-    if missing:
-        msg = f"{missing} of {len(source)} training samples have no label, but conditional=True needs one for each."
-        raise DataError(msg)
-    return source
 
 
 def classes_in(batch: Batch) -> Tensor:

@@ -110,8 +110,12 @@ class Causal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, after, H, W] of [N, before, H, W]."""
-        result: Tensor = self.above(x) + self.left(x)
-        return result
+        above, left, reach = self.above.convolution.weight, self.left.masked(), self.left.reach
+        # one convolution: training it costs less than half of two and their sum
+        weight = torch.cat([above, functional.pad(left, (0, reach))], dim=2)
+        result = functional.conv2d(functional.pad(x, (reach, reach, reach, 0)), weight, self.left.bias)
+        # a map of one channel has no order of its own to pass on
+        return result.contiguous(memory_format=torch.channels_last) if x.shape[1] == 1 else result
 
 
 class Past:

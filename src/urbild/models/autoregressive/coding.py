@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from urbild.errors import OptionError
-from urbild.models.autoregressive.raster import Condition, Raster, draw
+from urbild.models.autoregressive.raster import Raster
+from urbild.models.autoregressive.raster_drawing import draw
+from urbild.models.autoregressive.raster_network import Condition
 from urbild.nets.symbols import SymbolHead
 from urbild.ops.arithmetic_coding import Counts, Decoder, Encoder, counts_of
 

@@ -25,17 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from urbild.contract import DataSpec, Model
-from urbild.models.autoregressive.raster import (
-    Cache,
-    Condition,
-    Correction,
-    Inputs,
-    Raster,
-    RasterNetwork,
-    check_kernel,
-    classes_of,
-    leaving,
-)
+from urbild.models.autoregressive.raster import Correction, corrected
+from urbild.models.autoregressive.raster_network import Cache, Condition, Inputs, RasterNetwork, check_kernel, leaving
+from urbild.nets.labels import classes_of
 from urbild.nets.masked import Above, Left, Past, Window, group_width, groups_of
 from urbild.nets.stock import check_sizes
 from urbild.nets.symbols import SymbolHead, Symbols, default_symbols
@@ -340,12 +332,4 @@ def gated_pixelcnn(
             spec.channels, head, layers=layers, width=width, kernel=kernel, embedding=embedding, vector=classes
         )
 
-    return Raster(
-        spec,
-        network(),
-        head,
-        classes=classes,
-        compressor=correction == "compressor",
-        background=network() if correction == "background" else None,
-        learning_rate=learning_rate,
-    )
+    return corrected(spec, network, head, correction, classes=classes, learning_rate=learning_rate)

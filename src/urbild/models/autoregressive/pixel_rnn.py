@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from urbild.contract import DataSpec, Model
-from urbild.models.autoregressive.raster import Cache, Condition, Correction, Raster, leaving
+from urbild.models.autoregressive.raster import Correction, corrected
+from urbild.models.autoregressive.raster_network import Cache, Condition, leaving
 from urbild.models.autoregressive.residual import ResidualNetwork
 from urbild.nets.masked import Left, Past, Window
 from urbild.nets.pixel_lstm import DiagonalLstm, PixelLstm, RowLstm
@@ -163,11 +164,4 @@ def pixel_rnn(
     def network() -> RecurrentNetwork:
         return RecurrentNetwork(spec.channels, head, kind=kind, layers=layers, width=width, embedding=embedding)
 
-    return Raster(
-        spec,
-        network(),
-        head,
-        compressor=correction == "compressor",
-        background=network() if correction == "background" else None,
-        learning_rate=learning_rate,
-    )
+    return corrected(spec, network, head, correction, learning_rate=learning_rate)

@@ -22,14 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from urbild.contract import DataSpec, Model
-from urbild.models.autoregressive.raster import (
-    Condition,
-    Correction,
-    Raster,
-    Wave,
-    check_kernel,
-    leaving,
-)
+from urbild.models.autoregressive.raster import Correction, corrected
+from urbild.models.autoregressive.raster_network import Condition, Wave, check_kernel, leaving
 from urbild.models.autoregressive.residual import FIRST_KERNEL, ResidualNetwork
 from urbild.nets.masked import Causal, Left
 from urbild.nets.stock import check_sizes
@@ -275,11 +269,4 @@ def pixelcnn(
     def network() -> PixelNetwork:
         return PixelNetwork(spec.channels, head, blocks=blocks, width=width, kernel=kernel, embedding=embedding)
 
-    return Raster(
-        spec,
-        network(),
-        head,
-        compressor=correction == "compressor",
-        background=network() if correction == "background" else None,
-        learning_rate=learning_rate,
-    )
+    return corrected(spec, network, head, correction, learning_rate=learning_rate)

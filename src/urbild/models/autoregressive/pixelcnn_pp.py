@@ -29,15 +29,9 @@ from torch.nn import functional
 
 from urbild.contract import DataSpec, Model
 from urbild.errors import OptionError
-from urbild.models.autoregressive.raster import (
-    Cache,
-    Condition,
-    Correction,
-    Inputs,
-    Raster,
-    RasterNetwork,
-    classes_of,
-)
+from urbild.models.autoregressive.raster import Correction, corrected
+from urbild.models.autoregressive.raster_network import Cache, Condition, Inputs, RasterNetwork
+from urbild.nets.labels import classes_of
 from urbild.nets.layers import halved
 from urbild.nets.shifted import Resolution, Shifted
 from urbild.nets.shifted_drawing import DrawnResolution, RowConvolution, Strip
@@ -245,12 +239,4 @@ def pixelcnn_pp(
             spec.channels, head, blocks=blocks, width=width, embedding=embedding, dropout=dropout, vector=classes
         )
 
-    return Raster(
-        spec,
-        network(),
-        head,
-        classes=classes,
-        compressor=correction == "compressor",
-        background=network() if correction == "background" else None,
-        learning_rate=learning_rate,
-    )
+    return corrected(spec, network, head, correction, classes=classes, learning_rate=learning_rate)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from urbild.models.autoregressive.raster import Condition, Inputs, RasterNetwork
+from urbild.models.autoregressive.raster_network import Condition, Inputs, RasterNetwork
 from urbild.nets.masked import Causal, Left, group_width, groups_of
 from urbild.nets.symbols import SymbolHead
 

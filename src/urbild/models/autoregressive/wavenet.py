@@ -62,13 +62,13 @@ from urbild.nets.companded import (
     crop,
     draw,
     generate,
-    labelled,
     log_prior,
     mean_of_valid,
     mixed,
     mixture,
     one_thread,
 )
+from urbild.nets.labels import classes_of, labelled
 from urbild.ops.schedules import warm_cosine
 from urbild.ops.sound import mu_law_decode, mu_law_encode, sounding
 
@@ -261,9 +261,6 @@ def wavenet(
         if not value > 0 or (name == "levels" and value < 2):
             msg = f"{name}={value} is out of range; it must be {'2 or more' if name == 'levels' else 'more than 0'}."
             raise OptionError(msg)
-    if conditional and not spec.classes:
-        msg = "conditional=True needs labelled data, and these have no classes; give a folder for each class."
-        raise OptionError(msg)
-    classes = len(spec.classes) if conditional else 0
+    classes = classes_of(spec, conditional=conditional)
     stack = CausalStack([2**at for at in range(dilations)] * cycles, residual, skip, levels, classes)
     return WaveNet(spec, stack, classes=classes, learning_rate=learning_rate)

@@ -42,6 +42,7 @@ from urbild.contract import (
 )
 from urbild.errors import DataError, OptionError
 from urbild.nets import stock
+from urbild.nets.labels import check_named
 from urbild.nets.layers import Flatten, image_size
 from urbild.ops.precision import full
 from urbild.ops.schedules import warm_cosine
@@ -131,9 +132,7 @@ def labelled(source: Source) -> Source:
         msg = f"a classifier learns from labels, and none of the {len(source)} training samples has one; {LABELS}"
         raise DataError(msg)
     present, classes = np.unique(source.labels[rows]), source.spec.classes
-    if present[0] < 0 or present[-1] >= len(classes):
-        msg = f"the labels go from {present[0]} to {present[-1]}, but only {len(classes)} classes have a name; "
-        raise DataError(msg + "give labels from 0 on, and a name for each.")
+    check_named(present, classes)
     if len(present) < 2:
         msg = f"all {len(rows)} labelled samples are of the class {classes[present[0]]!r}; a classifier needs two."
         raise DataError(msg)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from urbild.contract import DataSpec
 from urbild.errors import OptionError
 from urbild.models.autoregressive.gated_pixelcnn import GatedNetwork
-from urbild.models.autoregressive.raster import Condition, draw, noise_for
+from urbild.models.autoregressive.raster_drawing import draw, noise_for
+from urbild.models.autoregressive.raster_network import Condition
 from urbild.nets.layers import image_size
 from urbild.nets.stock import check_sizes
 from urbild.nets.symbols import SymbolHead, Symbols, default_symbols

@@ -52,7 +52,7 @@ from urbild.contract import (
     Turn,
     adam,
 )
-from urbild.models.autoregressive.raster import Condition
+from urbild.models.autoregressive.raster_network import Condition
 from urbild.models.variational.kl_weights import KlWeight, Rising
 from urbild.models.variational.pixel_decoder import PixelDecoder, pixel_decoder
 from urbild.models.variational.vae import LOG_VARIANCE

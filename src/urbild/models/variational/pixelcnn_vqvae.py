@@ -36,7 +36,7 @@ from urbild.contract import (
     Turn,
     adam,
 )
-from urbild.models.autoregressive.raster import Condition
+from urbild.models.autoregressive.raster_network import Condition
 from urbild.models.variational.pixel_decoder import PixelDecoder, pixel_decoder
 from urbild.models.variational.vqvae import CENTRE
 from urbild.nets import strided

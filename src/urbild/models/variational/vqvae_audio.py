@@ -67,12 +67,12 @@ from urbild.nets.companded import (
     classes_in,
     counted,
     crop,
-    labelled,
     log_prior,
     mean_of_valid,
     mixed,
 )
 from urbild.nets.hearing import MelEncoder, WaveEncoder, framed, jittered, spread
+from urbild.nets.labels import labelled
 from urbild.nets.quantisers import Ema, Grouped, Quantiser, grouped
 from urbild.nets.voice import Dilated, Speech, Voice
 from urbild.ops.precision import full
