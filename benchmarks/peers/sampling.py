@@ -8,8 +8,8 @@ import torch
 from benchmarks.common import ratio_interval
 from urbild import catalogue
 from urbild.contract import DataSpec
-from urbild.models.autoregressive import raster_drawing
 from urbild.models.autoregressive.raster import Raster
+from urbild.models.autoregressive.raster_drawing import draw, noise_for
 from urbild.models.autoregressive.raster_network import Condition
 from urbild.nets.symbols import Softmax
 
@@ -45,7 +45,7 @@ def measure(what: str, name: str, spec: DataSpec, options: dict[str, Any]) -> di
     assert isinstance(model, Raster)
     assert spec.levels is not None
     sites = spec.shape[1] * spec.shape[2]
-    noise = raster_drawing.noise_for(model.head, N, (spec.shape[1], spec.shape[2]), torch.Generator().manual_seed(0))
+    noise = noise_for(model.head, N, (spec.shape[1], spec.shape[2]), torch.Generator().manual_seed(0))
     symbols = torch.randint(spec.levels, (N, *spec.shape), generator=torch.Generator().manual_seed(0))
     plain = model.network
     formats = {}
@@ -59,7 +59,7 @@ def measure(what: str, name: str, spec: DataSpec, options: dict[str, Any]) -> di
     for pair in range(PAIRS + 1):
         with torch.inference_mode():
             forward = [clocked(lambda: plain(symbols, Condition())) for _ in range(NAIVE_SITES)]
-        own = clocked(lambda: raster_drawing.draw(plain, model.head, noise, Condition(), channels=spec.channels))
+        own = clocked(lambda: draw(plain, model.head, noise, Condition(), channels=spec.channels))
         if pair:  # the first is not counted
             cached.append(own)
             naive.append(sum(forward) / NAIVE_SITES * sites * model.head.groups)

@@ -8,8 +8,8 @@ from torch import Tensor
 from urbild.catalogue import build
 from urbild.contract import Batch, DataSpec
 from urbild.errors import OptionError
-from urbild.models.autoregressive import raster_drawing
 from urbild.models.autoregressive.raster import Raster
+from urbild.models.autoregressive.raster_drawing import draw, noise_for
 from urbild.models.autoregressive.raster_network import Condition
 from urbild.nets.shifted import Grown, Shifted, concat_elu
 from urbild.nets.shifted_drawing import RowBlock, SiteBlock
@@ -66,8 +66,8 @@ def test_every_activation_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(RowBlock, "__call__", rows)
     monkeypatch.setattr(SiteBlock, "site", sites)
     model = made(DataSpec(shape=(1, 9, 13), kind="image", levels=3))
-    noise = raster_drawing.noise_for(model.head, 2, (9, 13), torch.Generator().manual_seed(0))
-    raster_drawing.draw(model.network, model.head, noise, Condition(), channels=1)
+    noise = noise_for(model.head, 2, (9, 13), torch.Generator().manual_seed(0))
+    draw(model.network, model.head, noise, Condition(), channels=1)
     assert calls["rows"] == 3 * 9 + 3 * 5 + 2 * 3, "9, 5 and 3 rows"
     assert calls["sites"] == 3 * 9 * 13 + 3 * 5 * 7 + 2 * 3 * 4
 

@@ -14,9 +14,9 @@ from urbild.catalogue import build
 from urbild.contract import Batch, DataSpec
 from urbild.errors import DataError, OptionError
 from urbild.evaluation.latents import gaussian_use, symbol_use
-from urbild.models.autoregressive import raster_drawing
 from urbild.models.autoregressive.gated_pixelcnn import GatedNetwork
 from urbild.models.autoregressive.raster import Raster
+from urbild.models.autoregressive.raster_drawing import draw_plainly, noise_for
 from urbild.models.autoregressive.raster_network import Condition
 from urbild.models.variational.kl_weights import Cyclic, Rising
 from urbild.models.variational.pixelcnn_vae import PixelcnnVae
@@ -166,10 +166,8 @@ def test_a_version_is_what_was_expected_along_a_draw_by_the_same_noise(make: Any
             else Condition(maps=model.climb(model.quantiser.lookup(code)))
         )
         head, network = model.decoder.head, model.decoder.network
-        noise = raster_drawing.noise_for(head, 1, spec.shape[1:], torch.Generator().manual_seed(0)).expand(
-            -1, -1, -1, 4, -1
-        )  # type: ignore[arg-type]
-        drawn = raster_drawing.draw_plainly(network, head, noise, condition, channels=spec.channels)
+        noise = noise_for(head, 1, spec.shape[1:], torch.Generator().manual_seed(0)).expand(-1, -1, -1, 4, -1)  # type: ignore[arg-type]
+        drawn = draw_plainly(network, head, noise, condition, channels=spec.channels)
         levels = torch.arange(head.levels).double() / (head.levels - 1)
         every = [
             head.surprise(network(drawn, condition), torch.full_like(drawn, level)).neg().exp()

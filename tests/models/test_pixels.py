@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from urbild.catalogue import build
 from urbild.contract import Batch, DataSpec
 from urbild.errors import DataError, OptionError
-from urbild.models.autoregressive import raster_drawing
 from urbild.models.autoregressive.raster import Raster
+from urbild.models.autoregressive.raster_drawing import draw, draw_plainly, noise_for
 from urbild.models.autoregressive.raster_network import Condition
 from urbild.nets.symbols import Binary, Mixture, Softmax
 
@@ -139,13 +139,11 @@ def test_cached_sampling_draws_the_symbols_of_plain_sampling(
     name: str, spec: DataSpec, options: dict[str, Any]
 ) -> None:
     model = made(name, spec, options)
-    noise = raster_drawing.noise_for(model.head, 4, (spec.shape[1], spec.shape[2]), torch.Generator().manual_seed(0))
+    noise = noise_for(model.head, 4, (spec.shape[1], spec.shape[2]), torch.Generator().manual_seed(0))
     condition = model.condition(None, 4)
     for settings in ({}, {"temperature": 0.5}):
-        fast = raster_drawing.draw(model.network, model.head, noise, condition, channels=spec.channels, **settings)
-        plain = raster_drawing.draw_plainly(
-            model.network, model.head, noise, condition, channels=spec.channels, **settings
-        )
+        fast = draw(model.network, model.head, noise, condition, channels=spec.channels, **settings)
+        plain = draw_plainly(model.network, model.head, noise, condition, channels=spec.channels, **settings)
         assert torch.equal(fast, plain)
     assert len(fast.unique()) > 1
 
@@ -158,18 +156,16 @@ def test_cached_outputs_are_the_network_s(
     model = made(name, spec, options, gain=1.0)
     symbols, condition = some_symbols(spec), model.condition(None, 3)
     kept = torch.ones(3, *spec.shape[1:], dtype=torch.bool)
-    noise = raster_drawing.noise_for(model.head, 3, (spec.shape[1], spec.shape[2]), torch.Generator().manual_seed(0))
+    noise = noise_for(model.head, 3, (spec.shape[1], spec.shape[2]), torch.Generator().manual_seed(0))
     seen: list[Tensor] = []
-    draw = model.head.draw
+    own = model.head.draw
 
     def watched(output: Tensor, *rest: Any) -> Tensor:
         seen.append(output)
-        return draw(output, *rest)
+        return own(output, *rest)
 
     monkeypatch.setattr(model.head, "draw", watched)
-    drawn = raster_drawing.draw(
-        model.network, model.head, noise, condition, channels=spec.channels, clamp=(symbols, kept)
-    )
+    drawn = draw(model.network, model.head, noise, condition, channels=spec.channels, clamp=(symbols, kept))
     assert torch.equal(drawn, symbols)
     with torch.inference_mode():
         whole = model.network(symbols, condition).flatten().sort().values

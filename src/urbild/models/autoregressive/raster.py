@@ -1,4 +1,4 @@
-"""What the models of p(x) = prod p(x_i | x_<i) over the sites of an image in raster order share: a network, and a head."""
+"""What models of p(x) = prod p(x_i | x_<i) over the sites of an image in raster order share: a network, and a head."""
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract
 
 import os
