@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from urbild.contract import DataSpec, Model
 from urbild.models.autoregressive.raster import Correction, corrected
-from urbild.models.autoregressive.raster_network import Cache, Condition, leaving
+from urbild.models.autoregressive.raster_network import Cache, Condition, leaving, parts_of
 from urbild.models.autoregressive.residual import ResidualNetwork
 from urbild.nets.masked import Left, Past, Window
 from urbild.nets.pixel_lstm import DiagonalLstm, PixelLstm, RowLstm
@@ -93,10 +93,10 @@ class RecurrentCache(Cache):
         self._states = [like.new_ones(n, network.width + 1) for _ in layers]
         self._rectified, self._hidden = (like.new_ones(n, wide + 1) for _ in range(2))
         numbers = network.outputs.weight.shape[0]
-        self._wide, self._narrow = _parts(wide, groups), _parts(network.width, groups)
+        self._wide, self._narrow = parts_of(wide, groups), parts_of(network.width, groups)
         self._matrices = [
             (network.first.left.taps(own), leaving(network.hidden, own), leaving(network.outputs, out))
-            for own, out in zip(self._wide, _parts(numbers, groups), strict=True)
+            for own, out in zip(self._wide, parts_of(numbers, groups), strict=True)
         ]
         self._up = [[leaving(layer.up, own) for layer in layers] for own in self._wide]
 
@@ -125,10 +125,6 @@ class RecurrentCache(Cache):
     def put(self, j: int, group: int, symbols: Tensor) -> None:
         """Writes the symbols as input of the first convolution."""
         self._inputs.write(self._window.site[j], group, symbols)
-
-
-def _parts(features: int, groups: int) -> list[slice]:
-    return [slice(g * features // groups, (g + 1) * features // groups) for g in range(groups)]
 
 
 def pixel_rnn(

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from urbild.contract import DataSpec, Model
 from urbild.models.autoregressive.raster import Correction, corrected
-from urbild.models.autoregressive.raster_network import Condition, Wave, check_kernel, leaving
+from urbild.models.autoregressive.raster_network import Condition, Wave, check_kernel, leaving, parts_of
 from urbild.models.autoregressive.residual import FIRST_KERNEL, ResidualNetwork
 from urbild.nets.masked import Causal, Left
 from urbild.nets.stock import check_sizes
@@ -210,7 +210,7 @@ class _Group(NamedTuple):
     @classmethod
     def of(cls, network: PixelNetwork, blocks: list[Block], group: int) -> "_Group":
         def part(features: int) -> slice:
-            return slice(group * features // network.groups, (group + 1) * features // network.groups)
+            return parts_of(features, network.groups)[group]
 
         def linear(layer: Left, features: slice) -> tuple[Tensor, Tensor]:
             assert layer.bias is not None

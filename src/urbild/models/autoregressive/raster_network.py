@@ -117,6 +117,11 @@ def leaving(layer: Left, features: slice) -> Tensor:
     return torch.cat([layer.taps(features), layer.bias[None, features]])
 
 
+def parts_of(features: int, groups: int) -> list[slice]:
+    """The features of each group (see `groups_of`), of which there are as many."""
+    return [slice(g * features // groups, (g + 1) * features // groups) for g in range(groups)]
+
+
 def check_kernel(kernel: int) -> None:
     """Refuses kernels that have no middle.
 
