@@ -224,7 +224,10 @@ def knobs(case: Case) -> list[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
         value = case.options.get(name, parameter.default)
         others = _alternatives(value, parameter.annotation)
         found.append((name, dict(case.options), [{**case.options, name: other} for other in others]))
-        for part in [other for other in [value, *others] if is_dataclass(other)]:
+        parts = [other for other in [value, *others] if is_dataclass(other)]
+        for part in parts:
+            if hasattr(part, "system"):
+                continue  # its fields are the options of another system, on which they are tried
             hints = get_type_hints(type(part))
             for knob in fields(part):
                 values = _alternatives(getattr(part, knob.name), hints[knob.name])

@@ -9,14 +9,9 @@ from models_kit import DIGITS, Rows, digits, train
 from urbild.catalogue import build
 from urbild.contract import DataSpec
 from urbild.errors import ArtifactError, DataError, OptionError
-from urbild.models.autoregressive.latent_prior import (
-    CodeSource,
-    GatedPrior,
-    LatentPrior,
-    MaskedPrior,
-    RecurrentPrior,
-    VqvaeCodes,
-)
+from urbild.models.autoregressive.code_parts import CodeSource, VqvaeCodes
+from urbild.models.autoregressive.code_priors import GatedPrior, MaskedPrior, RecurrentPrior
+from urbild.models.autoregressive.latent_prior import LatentPrior
 from urbild.models.autoregressive.raster import Raster, check_memory
 from urbild.nets.quantisers import Ema
 from urbild.training import Plan, fit
@@ -97,7 +92,7 @@ def test_scores_are_bits_of_codes(trained: LatentPrior) -> None:
     x = digits()[0][1400:1450]
     with torch.no_grad():
         anomaly, strange = trained.anomaly(x), trained.anomaly(torch.rand(50, 1, 8, 8))
-        bits, sites = trained.code_bits(x)
+        bits, _, (sites,) = trained.code_bits(x)
     assert anomaly.map is not None
     assert torch.allclose(anomaly.map[:, ::2, ::2], sites)
     assert torch.allclose(bits, sites.flatten(1).sum(1), rtol=1e-4)

@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from urbild import catalogue
-from urbild.contract import Discrete, Model
+from urbild.contract import Discrete, Model, labels_of
 from urbild.data import Preparation, Records
+from urbild.data.waves import Waves
 from urbild.errors import OptionError
 from urbild.runs.saving import Run, load
 
@@ -48,11 +51,14 @@ def part_options(model: str, part: Run) -> dict[str, Any]:
     if part.name not in found:
         msg = f"{model} can be built on {', '.join(sorted(found))}, not on {part.name}."
         raise OptionError(msg)
-    return {"autoencoder": found[part.name](**part.options)}
+    told = {"classes": labels_of(part.model)} if labels_of(part.model) else {}  # they need not be those of the data
+    return {"autoencoder": found[part.name](**part.options, **told)}
 
 
 def as_part(part: Run, records: Records, preparing: Mapping[str, Any]) -> Preparation:
     """How the data are prepared for a model that is built on `part`: as it was, with the classes of these records.
+
+    Of sound codes are taken whole, whatever crops the part was trained on.
 
     Raises:
         OptionError: options ask for another preparation.
@@ -63,4 +69,8 @@ def as_part(part: Run, records: Records, preparing: Mapping[str, Any]) -> Prepar
         msg = f"the data are prepared as those of the run in {part.directory} were; leave {chosen[0]} out."
         raise OptionError(msg)
     part.preparation.check(records)
-    return replace(part.preparation, spec=replace(part.preparation.spec, classes=records.classes))
+    how, summary = part.preparation.how, part.preparation.summary
+    if isinstance(how, Waves):
+        how = replace(how, window=None)
+        summary = how.summary(records, np.arange(len(records)))
+    return Preparation(replace(part.preparation.spec, classes=records.classes), how, summary)

@@ -1,39 +1,41 @@
 """A prior over the codes of an autoencoder: what makes a generative model of it.
 
 Van den Oord, Vinyals and Kavukcuoglu 2017, Neural Discrete Representation Learning, section 3.2,
-https://arxiv.org/abs/1711.00937
+https://arxiv.org/abs/1711.00937; for codes of two maps Razavi, van den Oord and Vinyals 2019, Generating Diverse
+High-Fidelity Images with VQ-VAE-2, section 3.2, https://arxiv.org/abs/1906.00446
 
     p(x) >= p(x | codes(x)) p(codes(x))        p(codes) = prod_i p(code_i | codes before i)
 
 First the autoencoder is trained, unless it was before; then its codes are taken once, and an autoregressive model of
-pixels is trained on them as on images of K levels. Samples are codes from the prior, decoded.
+pixels is trained on them as on images of K levels. Where codes are several maps, each has a model of its own that is
+told the map before. Samples are codes from the prior, decoded.
+
+Of sound the codes are a row, and a symbol of its own says that it ended: a sample is as long as its codes say. The
+prior's class need not be the decoder's. Where both know the same classes, the decoder is told the prior's; else it
+decodes as the class most frequent in its training, and `autoencoder.decode(model.draw(...), given=...)` as any other.
 
 The score is the surprise of the codes in bits a symbol: a part that the prior finds unlikely was not in the training
-images in that place (Marimont and Tarroni 2020, https://arxiv.org/abs/2012.06765). The map has the bits of the code
-that stands for each site.
+images in that place (Marimont and Tarroni 2020, https://arxiv.org/abs/2012.06765). The map has the bits of the codes
+that stand for each site. What follows the end of a sound counts nowhere.
 
 Completion keeps the codes of which every site is observed, draws the others, and puts the observed sites into the
-decoded image.
+decoded sample.
 
-Departures from the paper: none known; its prior for images is the gated PixelCNN, as is the default here.
+Departures from the papers: none known in the first, whose prior for images is the gated PixelCNN, as is the default
+here; the priors of the second have attention and dropout, and these have not.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from math import log
-from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from urbild.contract import (
     Adopts,
     Anomaly,
-    Batch,
     Completes,
     Conditional,
     DataSpec,
@@ -44,170 +46,18 @@ from urbild.contract import (
     Scores,
     Source,
     Stage,
+    in_turn,
+    labels_of,
 )
-from urbild.errors import ArtifactError, OptionError
-from urbild.models.autoregressive.gated_pixelcnn import gated_pixelcnn
-from urbild.models.autoregressive.pixel_rnn import pixel_rnn
-from urbild.models.autoregressive.pixelcnn import pixelcnn
+from urbild.errors import ArtifactError
+from urbild.models.autoregressive.code_chain import Chain
+from urbild.models.autoregressive.code_parts import Codes, CodeSource, codes_for
+from urbild.models.autoregressive.code_priors import Finer, GatedPrior, Prior
+from urbild.models.autoregressive.code_sites import Grid, Sites
 from urbild.models.autoregressive.raster import Raster
-from urbild.models.variational.vqvae import vqvae
-from urbild.nets.observations import Observation
-from urbild.nets.quantisers import Quantiser
+from urbild.nets.layers import image_size
 
-EMBEDDING = 64  # numbers for a symbol: codes have no order
-
-
-class Codes(ABC):
-    """A choice of code autoencoder; its fields are the options of the system of that name.
-
-    Attributes:
-        system: its name in the catalogue.
-    """
-
-    system: ClassVar[str]
-
-    @abstractmethod
-    def build(self, spec: DataSpec) -> Model:
-        """The model, which is `Discrete`."""
-
-
-@dataclass(frozen=True, slots=True)
-class VqvaeCodes(Codes):
-    """VQ-VAE: see `vqvae` for the fields."""
-
-    system: ClassVar[str] = "vqvae"
-
-    quantiser: Quantiser | None = None
-    hidden: int = 128
-    residual: int = 2
-    code_size: int = 64
-    groups: int = 1
-    down: int = 2
-    likelihood: Observation | None = None
-    learning_rate: float = 3e-4
-
-    def build(self, spec: DataSpec) -> Model:
-        return vqvae(spec, **{field.name: getattr(self, field.name) for field in fields(self)})
-
-
-class Prior(ABC):
-    """A choice of autoregressive model for codes."""
-
-    @abstractmethod
-    def build(self, spec: DataSpec, *, conditional: bool) -> Model:
-        """The model, a `Raster` of codes."""
-
-
-@dataclass(frozen=True, slots=True)
-class GatedPrior(Prior):
-    """Gated PixelCNN.
-
-    Attributes:
-        layers: of either stack.
-        width: features of a layer.
-        kernel: side of the convolutions after the first.
-        learning_rate: of Adam, at its highest.
-    """
-
-    layers: int = 12
-    width: int = 64
-    kernel: int = 3
-    learning_rate: float = 1e-3
-
-    def build(self, spec: DataSpec, *, conditional: bool) -> Model:
-        return gated_pixelcnn(
-            spec,
-            layers=self.layers,
-            width=self.width,
-            kernel=self.kernel,
-            embedding=EMBEDDING,
-            conditional=conditional,
-            learning_rate=self.learning_rate,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class MaskedPrior(Prior):
-    """PixelCNN, without classes.
-
-    Attributes:
-        blocks: residual blocks.
-        width: features inside a block.
-        learning_rate: of Adam, at its highest.
-    """
-
-    blocks: int = 10
-    width: int = 32
-    learning_rate: float = 1e-3
-
-    def build(self, spec: DataSpec, *, conditional: bool) -> Model:
-        _unconditional(self, conditional=conditional)
-        return pixelcnn(
-            spec, blocks=self.blocks, width=self.width, embedding=EMBEDDING, learning_rate=self.learning_rate
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class RecurrentPrior(Prior):
-    """PixelRNN, without classes.
-
-    Attributes:
-        kind: of the layers: Row LSTM or Diagonal BiLSTM.
-        layers: how many.
-        width: units of a layer.
-        learning_rate: of Adam, at its highest.
-    """
-
-    kind: Literal["row", "diagonal"] = "diagonal"
-    layers: int = 4
-    width: int = 32
-    learning_rate: float = 1e-3
-
-    def build(self, spec: DataSpec, *, conditional: bool) -> Model:
-        _unconditional(self, conditional=conditional)
-        return pixel_rnn(
-            spec,
-            kind=self.kind,
-            layers=self.layers,
-            width=self.width,
-            embedding=EMBEDDING,
-            learning_rate=self.learning_rate,
-        )
-
-
-def _unconditional(prior: Prior, *, conditional: bool) -> None:
-    if conditional:
-        msg = f"{type(prior).__name__} cannot be conditioned on classes; take GatedPrior."
-        raise OptionError(msg)
-
-
-class CodeSource(Source):
-    """The codes of all samples, taken once: images of symbols, as values in [0, 1].
-
-    Args:
-        model: `Discrete`, trained.
-        source: of its samples.
-        spec: of the codes.
-    """
-
-    def __init__(self, model: Discrete, source: Source, spec: DataSpec) -> None:
-        assert isinstance(model, Model)
-        assert spec.levels is not None
-        self.spec, self.labels = spec, source.labels
-        self._last = spec.levels - 1
-        device = next(model.parameters()).device
-        with torch.no_grad():
-            parts = [model.encode(batch.x.to(device)).int().cpu() for batch in source.batches()]
-        self._symbols = torch.cat(parts)  # [N, G, h, w]
-
-    def __len__(self) -> int:
-        return len(self._symbols)
-
-    def fetch(self, rows: Sequence[int], *, epoch: int = 0) -> Batch:
-        """The codes of the samples `rows`."""
-        at = torch.as_tensor(np.asarray(rows))
-        y = None if self.labels is None else torch.from_numpy(self.labels[at.numpy()].astype(np.int64))
-        return Batch(x=self._symbols[at].float() / self._last, index=at, y=y)
+ROW_KERNEL = 9  # of the usual prior over a row of codes, which sees to the left alone: 12 layers reach 47 symbols
 
 
 class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs, Scores, Adopts):
@@ -216,16 +66,32 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
     Args:
         spec: of the data.
         autoencoder: `Discrete` and `Reconstructs`.
-        prior: of its codes.
+        prior: of its codes, or of their first map.
+        finer: of their other maps.
+        sites: where the symbols lie in a sample; by default cells of an image.
     """
 
-    def __init__(self, spec: DataSpec, autoencoder: Model, prior: Raster) -> None:
+    def __init__(
+        self,
+        spec: DataSpec,
+        autoencoder: Model,
+        prior: Raster,
+        finer: Sequence[Finer] = (),
+        *,
+        sites: Sites | None = None,
+    ) -> None:
         super().__init__()
         assert isinstance(autoencoder, Discrete)
         self.spec, self.code_spec = spec, autoencoder.code_spec
-        self.autoencoder, self.prior = autoencoder, prior
+        self.autoencoder, self.chain = autoencoder, Chain(prior, finer)
+        self.sites = sites or Grid()
         self.labels = prior.labels
         self._adopted = False
+
+    @property
+    def prior(self) -> Raster:
+        """The model of the codes, or of their first map."""
+        return self.chain.first
 
     @property
     def codes(self) -> Discrete:
@@ -248,51 +114,64 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
         self._adopted = True
 
     def stages(self) -> Sequence[Stage]:
-        (stage,) = self.prior.stages()
+        stage = self.chain.stage()
         prior = replace(stage, name="prior", source=self._code_source(stage.source))
         return (prior,) if self._adopted else (*self.autoencoder.stages(), prior)
 
     def _code_source(self, check: Callable[[Source], Source] | None) -> Callable[[Source], Source]:
         def taken(source: Source) -> Source:
-            return CodeSource(self.codes, check(source) if check is not None else source, self.prior.spec)
+            checked = check(source) if check is not None else source
+            return CodeSource(self.codes, checked, replace(self.code_spec, classes=self.prior.spec.classes))
 
         return taken
 
     def encode(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
-        return self.codes.encode(x)  # int64 [N, G, h, w]
+        return self.codes.encode(x)  # int64 [N, *code]
 
     def decode(self, z: Tensor, *, given: Tensor | None = None) -> Tensor:
-        return self.codes.decode(z)
+        return self.codes.decode(z, given=self._voice(given))
 
     def reconstruct(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
-        return self.decode(self.encode(x))
+        assert isinstance(self.autoencoder, Reconstructs)
+        return self.autoencoder.reconstruct(x, given=self._voice(given))
+
+    def _voice(self, given: Tensor | None) -> Tensor | None:
+        """What the decoder is told of classes of the prior [N]: they themselves, where it knows the same."""
+        return given if labels_of(self.autoencoder) == self.labels else None
+
+    def draw(
+        self, n: int, *, given: Tensor | None = None, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Codes int64 [n, *code] from the prior; without `given` of all classes in turn."""
+        drawn = self.chain.draw(n, given, temperature=temperature, generator=generator)
+        return drawn.view(-1, *self.code_spec.shape)
 
     def sample(
         self, n: int, *, given: Tensor | None = None, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
-        drawn = self.prior.sample(n, given=given, temperature=temperature, generator=generator)
-        return self.decode(self.prior.head.symbols(drawn))
+        given = in_turn(self, n) if given is None else given
+        return self.decode(self.draw(n, given=given, temperature=temperature, generator=generator), given=given)
 
     def complete(
         self, x: Tensor, observed: Tensor, *, given: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        height, width = self.code_spec.shape[1:]
-        hidden = functional.adaptive_max_pool2d((~observed.bool()).float()[:, None], (height, width))[:, 0] > 0
-        grey = torch.where(observed[:, None], x, x.new_tensor(0.5))  # what is hidden may not be told by its codes
-        codes = self.encode(grey).float() / (self.prior.head.levels - 1)
-        drawn = self.prior.complete(codes, ~hidden, given=given, generator=generator)
-        return torch.where(observed[:, None], x, self.decode(self.prior.head.symbols(drawn)))
+        observed = observed.bool()
+        seen = [self.sites.seen(observed, image_size(raster.spec)) for raster in self.chain.rasters]
+        codes = self.encode(self.sites.blank(x, observed))  # what is hidden may not be told by its codes
+        given = in_turn(self, len(x)) if given is None else given
+        drawn = self.chain.draw(len(x), given, generator=generator, kept=(codes, seen))
+        return self.sites.merge(x, self.decode(drawn.view_as(codes), given=given), observed)
 
-    def code_bits(self, x: Tensor, *, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Bits of all codes of images [N], and of each code site [N, h, w]."""
-        codes = self.encode(x).float() / (self.prior.head.levels - 1)
-        nats, sites = self.prior.nats(codes, given)
-        return nats / log(2), sites / log(2)
+    def code_bits(self, x: Tensor, *, given: Tensor | None = None) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Bits of the codes of samples [N], of how many symbols [N], and of each site [N, h, w] of each map."""
+        codes = self.encode(x)
+        counted = self.sites.counted(codes)
+        nats, sites = self.chain.nats(codes, given, counted)
+        return nats / log(2), counted.flatten(1).sum(1), [one / log(2) for one in sites]
 
     def anomaly(self, x: Tensor, *, given: Tensor | None = None) -> Anomaly:
-        bits, sites = self.code_bits(x, given=given)
-        spread = functional.interpolate(sites[:, None], size=self.spec.sites, mode="nearest")[:, 0]
-        return Anomaly(bits / self.code_spec.size, spread)
+        bits, symbols, sites = self.code_bits(x, given=given)
+        return Anomaly(bits / symbols, self.sites.spread(sites, self.spec.sites))
 
 
 def latent_prior(
@@ -305,16 +184,21 @@ def latent_prior(
     """Builds a code autoencoder and a prior over its codes.
 
     Args:
-        spec: of images.
-        autoencoder: by default a VQ-VAE with its defaults. `--codes DIR` takes a trained one instead.
-        prior: by default a gated PixelCNN of 12 layers.
+        spec: of images or sound.
+        autoencoder: by default a VQ-VAE, of sound for sound. `--codes DIR` takes a trained one instead.
+        prior: by default a gated PixelCNN of 12 layers, for sound with kernels of 9.
         conditional: on the class of the sample.
 
     Raises:
+        ShapeError: the autoencoder takes other data.
         OptionError: an option is out of range, or the data have no classes to be conditioned on.
     """
-    codes = (autoencoder or VqvaeCodes()).build(spec)
-    assert isinstance(codes, Discrete)
-    made = (prior or GatedPrior()).build(replace(codes.code_spec, classes=spec.classes), conditional=conditional)
+    codes = codes_for(spec, autoencoder)
+    model = codes.build(spec)
+    first, *others = [replace(own, classes=spec.classes) for own in codes.maps(model)]
+    part = prior or GatedPrior(kernel=ROW_KERNEL if spec.kind == "sequence" else 3)
+    made = part.build(first, conditional=conditional)
     assert isinstance(made, Raster)
-    return LatentPrior(spec, codes, made)
+    pairs = zip([first, *others], others, strict=False)
+    finer = [part.build_finer(own, coarser, conditional=conditional) for coarser, own in pairs]
+    return LatentPrior(spec, model, made, finer, sites=codes.sites(model))

@@ -9,8 +9,8 @@ https://arxiv.org/abs/1906.00446
 The bottom codes are conditioned on the top ones, so that they need say only what those do not (algorithm 1). The loss
 is that of `vqvae`, with the terms of both codebooks; so are the score, which adds both distances, and the map.
 
-`encode` gives one row of symbols an image, [N, h_top w_top + h_bottom w_bottom], the top map first, each row by row;
-`indices` gives the two maps.
+`encode` gives one row of symbols an image, [N, 1, 1, h_top w_top + h_bottom w_bottom], the top map first, each row by
+row; `indices` gives the two maps. Without a prior over them the model does not sample.
 
 Departures from the paper: sides are halved once to the bottom map and once more to the top by default, for small
 images; residual blocks are narrow (a quarter of the hidden channels).
@@ -28,8 +28,7 @@ from urbild.contract import (
     Anomaly,
     Batch,
     DataSpec,
-    Decodes,
-    Encodes,
+    Discrete,
     Losses,
     Model,
     Reconstructs,
@@ -58,7 +57,7 @@ class Networks(NamedTuple):
     decoder: nn.Module  # [N, 2 D, *bottom] -> what the reader reads
 
 
-class Vqvae2(Model, Encodes, Decodes, Reconstructs, Scores):
+class Vqvae2(Model, Discrete, Reconstructs, Scores):
     """An autoencoder with two codebooks, the lower conditioned on the upper.
 
     Args:
@@ -67,6 +66,7 @@ class Vqvae2(Model, Encodes, Decodes, Reconstructs, Scores):
         books: of the top and of the bottom map.
         reader: squared error or likelihood.
         sizes: of the top and of the bottom map.
+        codes: K, code vectors of a book.
         learning_rate: of Adam.
     """
 
@@ -78,10 +78,12 @@ class Vqvae2(Model, Encodes, Decodes, Reconstructs, Scores):
         reader: SquaredError | Nats,
         *,
         sizes: tuple[Size, Size],
+        codes: int,
         learning_rate: float = 3e-4,
     ) -> None:
         super().__init__()
         self.spec, self.sizes, self.learning_rate = spec, sizes, learning_rate
+        self.code_spec = DataSpec(shape=(1, 1, sum(prod(size) for size in sizes)), kind="image", levels=codes)
         self.bottom, self.top, self.context, self.join, self.climb, self.decoder = networks
         self.top_book, self.bottom_book = books
         self.reader = reader
@@ -132,10 +134,10 @@ class Vqvae2(Model, Encodes, Decodes, Reconstructs, Scores):
         return self.reader.mean(self._decoded(self.top_book.lookup(top), self.bottom_book.lookup(bottom)))
 
     def encode(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
-        return torch.cat([one.flatten(1) for one in self.indices(x)], 1)
+        return torch.cat([one.flatten(1) for one in self.indices(x)], 1)[:, None, None]
 
     def decode(self, z: Tensor, *, given: Tensor | None = None) -> Tensor:
-        top, bottom = torch.split(z, [prod(size) for size in self.sizes], dim=1)
+        top, bottom = torch.split(z[:, 0, 0], [prod(size) for size in self.sizes], dim=1)
         return self.decode_indices(top.reshape(-1, *self.sizes[0]), bottom.reshape(-1, *self.sizes[1]))
 
     def reconstruct(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
@@ -194,4 +196,4 @@ def vqvae2(
         decoder=strided.up_path(2 * code_size, outputs, image, down, **wide),
     )
     books = (part.build(code_size), part.build(code_size))
-    return Vqvae2(spec, networks, books, reader, sizes=(high, low), learning_rate=learning_rate)
+    return Vqvae2(spec, networks, books, reader, sizes=(high, low), codes=part.codes, learning_rate=learning_rate)
