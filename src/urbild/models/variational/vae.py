@@ -46,7 +46,8 @@ from urbild.contract import (
 )
 from urbild.nets import stock
 from urbild.nets.layers import Normalisation, Upsampling
-from urbild.nets.observations import Head, Observation, default_observation
+from urbild.nets.observation_heads import Head
+from urbild.nets.observations import Observation, default_observation
 from urbild.ops.distances import site_error
 from urbild.ops.gaussians import gaussian_kl, gaussian_log_density, reparameterise
 from urbild.ops.precision import full

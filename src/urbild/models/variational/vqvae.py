@@ -43,7 +43,8 @@ from urbild.contract import (
 )
 from urbild.nets import stock, strided
 from urbild.nets.layers import image_size
-from urbild.nets.observations import Head, Observation
+from urbild.nets.observation_heads import Head
+from urbild.nets.observations import Observation
 from urbild.nets.quantisers import Ema, Grouped, Quantiser, grouped
 from urbild.ops.distances import mean_squared_error, site_error
 from urbild.ops.precision import full
