@@ -58,7 +58,7 @@ from urbild.contract import (
     Turn,
     adam,
 )
-from urbild.errors import OptionError, ShapeError
+from urbild.models.variational.sound_checks import check_symbols, checked_rate
 from urbild.nets import stock
 from urbild.nets.companded import (
     AT_ONCE,
@@ -72,7 +72,7 @@ from urbild.nets.companded import (
     mixed,
 )
 from urbild.nets.hearing import MelEncoder, WaveEncoder, framed, jittered, spread
-from urbild.nets.labels import labelled
+from urbild.nets.labels import classes_of, labelled
 from urbild.nets.quantisers import Ema, Grouped, Quantiser, grouped
 from urbild.nets.voice import Dilated, Speech, Voice
 from urbild.ops.precision import full
@@ -80,7 +80,6 @@ from urbild.ops.schedules import warm_cosine
 from urbild.ops.sound import sounding
 
 LEVELS = 256
-LEAST_RATE = 4000  # Hz, below which 40 mels lie nearer than a spectrum can tell
 
 
 class VqvaeAudio(Model, Discrete, Reconstructs, Conditional, AnyLength, Scores):
@@ -198,14 +197,7 @@ class VqvaeAudio(Model, Discrete, Reconstructs, Conditional, AnyLength, Scores):
 
     def _told_by(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """What the decoder is told by symbols [N, 1, 1, T']; and which sites [N, T'] sound: those before the end."""
-        if (
-            z.dim() != 4
-            or z.shape[1:3] != (1, 1)
-            or (z.numel() and not 0 <= int(z.min()) <= int(z.max()) <= self.codes)
-        ):
-            found = f"{tuple(z.shape)} from {int(z.min())} to {int(z.max())}" if z.numel() else f"{tuple(z.shape)}"
-            msg = f"decode takes symbols 0 to {self.codes} of shape (N, 1, 1, T'), and these are {found}."
-            raise ShapeError(msg)
+        check_symbols(z, self.codes)
         live = (z[:, 0, 0] < self.codes).long().cumprod(1).bool()
         z_q = self.quantiser.lookup(z[:, :, 0].clamp(max=self.codes - 1)) * live[:, None]
         return self.decoder.told(z_q, live), live
@@ -273,43 +265,17 @@ def vqvae_audio(
         OptionError: an option is out of range, or a class is wanted of data without classes.
     """
     stock.check_sizes(hop=hop, width=width, learning_rate=learning_rate)
-    _check(spec, encoder, conditional=conditional, hop=hop, jitter=jitter)
+    rate = checked_rate(spec, encoder, hop=hop, jitter=jitter)
+    classes = classes_of(spec, conditional=conditional)
     part = quantiser or Ema(codes=128)
-    assert spec.rate is not None  # as was checked
-    hears = MelEncoder(spec.rate, hop, width, width) if encoder == "mel" else WaveEncoder(hop, width, width, LEVELS)
+    hears = MelEncoder(rate, hop, width, width) if encoder == "mel" else WaveEncoder(hop, width, width, LEVELS)
     return VqvaeAudio(
         spec,
         hears,
         grouped(part, width, 1),
-        (decoder or Dilated()).build(width, classes=len(spec.classes) if conditional else 0, hop=hop),
+        (decoder or Dilated()).build(width, classes=classes, hop=hop),
         codes=part.codes,
         conditional=conditional,
         jitter=jitter,
         learning_rate=learning_rate,
     )
-
-
-def _check(spec: DataSpec, encoder: str, *, conditional: bool, hop: int, jitter: float) -> None:
-    """Refuses data and options that do not fit.
-
-    Raises:
-        ShapeError: the data are no sound of one channel.
-        OptionError: an option is out of range.
-    """
-    if len(spec.shape) != 2 or spec.shape[1] != 1 or spec.rate is None:
-        msg = f"vqvae_audio takes sound of one channel, and these are samples of shape {spec.shape} "
-        raise ShapeError(
-            msg + ("without a rate; give sound files." if spec.rate is None else "; mix the channels down.")
-        )
-    if conditional and not spec.classes:
-        msg = "conditional=True needs labelled data, and these have no classes; give a folder for each class."
-        raise OptionError(msg)
-    if encoder == "mel" and spec.rate < LEAST_RATE:
-        msg = f"mels need sound of {LEAST_RATE} Hz or more, and this has {spec.rate}; take encoder='waveform'."
-        raise OptionError(msg)
-    if encoder == "waveform" and hop & (hop - 1):
-        msg = f"hop={hop} is no power of two, which encoder='waveform' needs; take 64, or encoder='mel'."
-        raise OptionError(msg)
-    if not 0 <= jitter <= 1:
-        msg = f"jitter={jitter} is out of range; it is a share, 0 to 1."
-        raise OptionError(msg)
