@@ -11,7 +11,7 @@ import urbild
 from benchmarks.reproduce import Budget, Claim, Line, Target
 from benchmarks.reproduce.classifier import told
 from benchmarks.reproduce.gated_pixelcnn_mnist import CLAIM as UNCONDITIONAL
-from benchmarks.reproduce.pixels_mnist import COMMON, PROTOCOL, drawn, fitted, independent, known, nats
+from benchmarks.reproduce.pixels_mnist import PROTOCOL, drawn, fitted, independent, known, nats
 from urbild.contract import Model, Samples
 from urbild.data import ArrayRecords, Preparation, Records
 
@@ -20,15 +20,7 @@ AGREEMENT = "agreement with the judge"
 JUDGE: dict[str, dict[str, Any]] = {"cpu": {"epochs": 2, "batch": 128}, "full": {"epochs": 10, "batch": 128}}
 SAMPLES = {"cpu": 500, "full": 10_000}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "cpu": {
-        "layers": 8,
-        "width": 32,
-        "batch": 16,
-        "learning_rate": 3e-3,
-        "steps": 13_000,
-        "conditional": True,
-    },
-    "full": {"layers": 10, "width": 128, "steps": 30_000, "conditional": True},
+    name: {**settings, "conditional": True} for name, settings in UNCONDITIONAL.budgets.items()
 }
 
 
@@ -78,5 +70,5 @@ CLAIM = Claim(
         Target(ROW, "test", "nats", 86.8, "gate", most=True),
         Target(ROW, "test", "nats", 80.8, "aim", most=True),
     ),
-    budgets={name: {**COMMON, **settings, "judge": JUDGE[name]} for name, settings in SETTINGS.items()},
+    budgets={name: {**settings, "judge": JUDGE[name]} for name, settings in SETTINGS.items()},
 )

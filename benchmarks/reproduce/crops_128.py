@@ -19,7 +19,9 @@ from benchmarks.reproduce.priors import all_codes, coded, cost
 from urbild.catalogue import build
 from urbild.contract import Source
 from urbild.data import Preparation, as_records
-from urbild.models.autoregressive.latent_prior import GatedPrior, LatentPrior, VqvaeCodes
+from urbild.models.autoregressive.code_parts import VqvaeCodes
+from urbild.models.autoregressive.code_priors import GatedPrior
+from urbild.models.autoregressive.latent_prior import LatentPrior
 from urbild.models.variational.vqvae import data_variance
 from urbild.ops.complexity import compressed_bits
 from urbild.training import Plan, fit

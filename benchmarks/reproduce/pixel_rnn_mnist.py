@@ -9,8 +9,8 @@ from benchmarks.reproduce.pixels_mnist import COMMON, PROTOCOL, measure
 ROW, DIAGONAL = "pixel_rnn, Row LSTM", "pixel_rnn, Diagonal BiLSTM"
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
-        ROW: {"kind": "row", "layers": 2, "width": 32, "batch": 16, "steps": 5_000},
-        DIAGONAL: {"kind": "diagonal", "layers": 1, "width": 32, "batch": 16, "steps": 4_500},
+        ROW: {"kind": "row", "layers": 2, "width": 32, "batch": 16, "learning_rate": 3e-3, "steps": 5_000},
+        DIAGONAL: {"kind": "diagonal", "layers": 1, "width": 32, "batch": 16, "learning_rate": 3e-3, "steps": 4_500},
     },
     "full": {
         ROW: {"kind": "row", "layers": 7, "width": 32, "batch": 128, "steps": 5_000},

@@ -15,7 +15,9 @@ from benchmarks.reproduce.priors import ROWS, all_codes, prior_bits, unigram_bit
 from urbild.catalogue import build
 from urbild.contract import Source
 from urbild.data import Preparation, Reading, as_records
-from urbild.models.autoregressive.latent_prior import GatedPrior, LatentPrior, VqvaeCodes
+from urbild.models.autoregressive.code_parts import VqvaeCodes
+from urbild.models.autoregressive.code_priors import GatedPrior
+from urbild.models.autoregressive.latent_prior import LatentPrior
 from urbild.models.variational.vqvae import Vqvae
 from urbild.nets.observations import LogisticMixture
 from urbild.training import Plan, fit
