@@ -1,9 +1,8 @@
 """What models of companded sound share: crops, classes told or mixed over, and codes drawn one after the other."""
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,9 +10,6 @@ from torch import Tensor
 
 from urbild.contract import Batch, Source
 from urbild.errors import OptionError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CROP = 8000  # samples of sound that a loss sees of a longer one
 AT_ONCE = 1 << 16  # samples of sound that are scored in one pass: bounds the memory of activations
@@ -63,17 +59,6 @@ def generate(columns: Columns, length: int, choose: Callable[[int, Tensor], Tens
         columns.push(symbols)
         made.append(symbols)
     return torch.stack(made, dim=1)
-
-
-@contextmanager
-def one_thread() -> "Iterator[None]":
-    """Products of one column are too small to be shared among threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def classes_in(batch: Batch) -> Tensor:

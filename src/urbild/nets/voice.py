@@ -13,9 +13,10 @@ from torch.nn import functional
 from urbild.errors import OptionError
 from urbild.nets import stock
 from urbild.nets.causal import CausalStack
-from urbild.nets.companded import draw, generate, mixture, one_thread
+from urbild.nets.companded import draw, generate, mixture
 from urbild.nets.hearing import Context
 from urbild.nets.recurrent import Recurrent
+from urbild.nets.threads import one_thread
 from urbild.ops.precision import full
 from urbild.ops.sound import mu_law_decode, mu_law_encode
 

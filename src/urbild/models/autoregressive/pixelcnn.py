@@ -16,6 +16,7 @@ sites further right in the rows above, so that a row may follow the one above it
 """
 # ruff: noqa: ARG002 -- networks may be conditioned, this one is not
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,7 @@ from urbild.models.autoregressive.residual import FIRST_KERNEL, ResidualNetwork
 from urbild.nets.masked import Causal, Left
 from urbild.nets.stock import check_sizes
 from urbild.nets.symbols import SymbolHead, Symbols, default_symbols
+from urbild.nets.threads import SMALL
 
 
 class Block(nn.Module):
@@ -84,7 +86,9 @@ class PixelWave(Wave):
     """All maps of the images so far, and the network's weights as matrices by group of channels.
 
     Maps are skewed: site (i, j) of a row lies at t = j + slope i, so that what a front sees of the row above are
-    neighbours too, and all its windows are views.
+    neighbours too, and all its windows are views. What the convolutions of all blocks see of sites that are drawn is
+    one product for all of them; a block then adds the site itself. Matrices that follow a rectifier have their bias as
+    last row, and what they multiply a last column of ones.
     """
 
     slope = FIRST_KERNEL // 2 + 1
@@ -92,105 +96,113 @@ class PixelWave(Wave):
     def __init__(self, network: PixelNetwork, n: int, size: tuple[int, int]) -> None:
         height, width = size
         blocks: list[Block] = list(network.middle)  # type: ignore[arg-type]
-        convolutions = [network.first, *(block.convolution for block in blocks)]
-        self._maps = [_Skewed(convolution, n, height, width, self.slope) for convolution in convolutions]
         self._inputs, self._n = network.inputs, n
+        self._first = _Skewed([network.first], n, height, width, self.slope)
+        self._inner = _Skewed([block.convolution for block in blocks], n, height, width, self.slope)
         self._groups = [_Group.of(network, blocks, g) for g in range(network.groups)]
         like, narrow = network.hidden.weight, network.width
-        self._rectified = [like.new_zeros(height * n, 2 * narrow) for _ in range(len(blocks) + 2)]
-        self._inner = [like.new_ones(height * n, narrow + 1) for _ in blocks]  # the last column meets a bias
-        self._scratch: dict[tuple[int, int], list[_Scratch]] = {}
+        self._wide = [like.new_ones(height * n, 2 * narrow + 1) for _ in range(len(blocks) + 2)]
+        self._narrow = [like.new_ones(height * n, narrow + 1) for _ in blocks]
+        rows = min(height, -(-width // self.slope))  # of the longest front
+        self.light = rows * n * 2 * narrow * narrow < SMALL
+        self._scratch: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
 
-    def _places(self, rows: int, group: int) -> "list[_Scratch]":
-        """Views of the working memory for so many rows, made once."""
+    def _places(self, rows: int, group: int) -> list[tuple[Tensor, Tensor]]:
+        """Working memory for so many rows, made once: all of it, and the group's part; wide, then narrow."""
         if (rows, group) not in self._scratch:
             m, own = rows * self._n, self._groups[group]
-            inner = [*self._inner, self._inner[0], self._inner[0]]  # the head has none of its own
-            self._scratch[rows, group] = [
-                _Scratch(wide[:m], wide[:m, own.wide], narrow[:m], narrow[:m, own.narrow])
-                for wide, narrow in zip(self._rectified, inner, strict=True)
-            ]
+            wide = [(each[:m], each[:m, own.wide]) for each in self._wide]
+            self._scratch[rows, group] = wide + [(each[:m], each[:m, own.narrow]) for each in self._narrow]
         return self._scratch[rows, group]
 
     def output(self, rows: slice, t: int, group: int) -> Tensor:
         """The network at a front, for one group of channels."""
-        own, maps = self._groups[group], self._maps
-        *scratch, last, hidden = self._places(rows.stop - rows.start, group)
-        above, left = own.first
-        state = torch.addmm(own.first_bias, maps[0].above(rows, t), above)
-        state.addmm_(maps[0].left(rows, t), left)
-        for block, place, skewed in zip(own.blocks, scratch, maps[1:], strict=True):
-            torch.clamp_min(state, 0, out=place.own_wide)
-            site = skewed.site(rows, t)
-            site = site if own.alone else site[:, own.narrow]
-            torch.addmm(block.down_bias, place.wide, block.down, out=site).clamp_min_(0)
-            seen = torch.addmm(block.bias, skewed.above(rows, t), block.above)
-            torch.clamp_min(seen.addmm_(skewed.left(rows, t), block.left), 0, out=place.own_narrow)
-            state.addmm_(place.narrow, block.up)
-        torch.clamp_min(state, 0, out=last.own_wide)
-        torch.clamp_min(torch.addmm(own.hidden_bias, last.wide, own.hidden), 0, out=hidden.own_wide)
-        return torch.addmm(own.outputs_bias, hidden.wide, own.outputs)
+        own, places = self._groups[group], self._places(rows.stop - rows.start, group)
+        count = len(own.blocks)
+        (site,) = self._first.sites(rows, t)
+        (state,) = self._first.past(rows, t, own.first)
+        state.addmm_(site, own.first.site[0])
+        sites, past = self._inner.sites(rows, t), self._inner.past(rows, t, own.inner)
+        for block, site, seen, wide, narrow in zip(
+            own.blocks, sites, past, places[:count], places[count + 2 :], strict=True
+        ):
+            torch.clamp_min(state, 0, out=wide[1])
+            torch.mm(wide[0], block.down, out=site if own.alone else site[:, own.narrow]).clamp_min_(0)
+            torch.clamp_min(seen.addmm_(site, block.site), 0, out=narrow[1])
+            state.addmm_(narrow[0], block.up)
+        last, hidden = places[count : count + 2]
+        torch.clamp_min(state, 0, out=last[1])
+        torch.clamp_min(torch.mm(last[0], own.hidden), 0, out=hidden[1])
+        return torch.mm(hidden[0], own.outputs)
 
     def put(self, rows: slice, t: int, group: int, symbols: Tensor) -> None:
         """Writes the symbols as input of the first convolution."""
-        self._inputs.write(self._maps[0].site(rows, t), group, symbols)
+        self._inputs.write(self._first.sites(rows, t)[0], group, symbols)
+
+
+class _Taps(NamedTuple):
+    """The weights of the convolutions of some maps for one group of their features, which are F.
+
+    Attributes:
+        above: for each row above, the farthest first: [maps, kernel * features, F].
+        left: of the sites to the left: [maps, reach * features, F].
+        site: of the site itself: [maps, features, F].
+        bias: [maps, 1, F].
+    """
+
+    above: list[Tensor]
+    left: Tensor
+    site: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, layers: Sequence[Causal], features: slice) -> "_Taps":
+        before, reach = layers[0].left.weight.shape[1], layers[0].left.reach
+        above = torch.stack([layer.above.taps(features) for layer in layers])
+        left = torch.stack([layer.left.taps(features) for layer in layers])
+        bias = torch.stack([layer.left.bias[None, features] for layer in layers if layer.left.bias is not None])
+        return cls(list(above.chunk(reach, dim=1)), left[:, : reach * before], left[:, reach * before :], bias)
 
 
 class _Skewed:
-    """A convolution's input map: [1 + rows above, N, t, features], zero around the image."""
+    """The input maps of like convolutions: [maps, rows above and rows, N, t, features], zero around the image."""
 
-    def __init__(self, layer: Causal, n: int, height: int, width: int, slope: int) -> None:
-        self._reach, self._slope, self._n = layer.left.reach, slope, n
-        self._features = layer.left.weight.shape[1]
+    def __init__(self, layers: Sequence[Causal], n: int, height: int, width: int, slope: int) -> None:
+        like = layers[0].left
+        self._reach, self._slope, self._n = like.reach, slope, n
+        self._features = like.weight.shape[1]
         length = width + slope * (height + self._reach) + 2 * self._reach
-        self._map = layer.left.weight.new_zeros(height + self._reach, n, length, self._features)
-        self._stride = length * self._features
+        self._maps = like.weight.new_zeros(len(layers), height + self._reach, n, length, self._features)
 
-    def _view(self, rows: slice, first: int, count: int) -> Tensor:
-        """[rows * N, count * features] of `count` sites from skewed place `first` on, in rows counted with padding."""
-        row, features = self._stride, self._features
-        shape = ((rows.stop - rows.start) * self._n, count * features)
-        return self._map.as_strided(shape, (row, 1), (rows.start * self._n * row) + first * features)
+    def _view(self, rows: slice, up: int, first: int, count: int) -> Tensor:
+        """[maps, rows * N, count * features]: of the row `up` above each, `count` sites from skewed place `first`."""
+        maps, row, features = len(self._maps), self._maps.stride(2), self._features
+        shape = (maps, (rows.stop - rows.start) * self._n, count * features)
+        start = (rows.start + self._reach - up) * self._n * row + first * features
+        return self._maps.as_strided(shape, (self._maps.stride(0), row, 1), start)
 
     def _at(self, t: int) -> int:
         return t + self._slope * self._reach + self._reach
 
-    def site(self, rows: slice, t: int) -> Tensor:
-        """Each row's site of front t: [rows * N, features]."""
-        return self._view(slice(rows.start + self._reach, rows.stop + self._reach), self._at(t), 1)
+    def sites(self, rows: slice, t: int) -> tuple[Tensor, ...]:
+        """For each map each row's site of front t: [rows * N, features]."""
+        return self._view(rows, 0, self._at(t), 1).unbind()
 
-    def left(self, rows: slice, t: int) -> Tensor:
-        """What `Left` sees at them: [rows * N, (reach + 1) * features]."""
-        own = slice(rows.start + self._reach, rows.stop + self._reach)
-        return self._view(own, self._at(t) - self._reach, self._reach + 1)
-
-    def above(self, rows: slice, t: int) -> Tensor:
-        """What `Above` sees at them: [rows * N, reach * kernel * features]."""
-        seen = []
-        for up in range(self._reach, 0, -1):
-            at = slice(rows.start + self._reach - up, rows.stop + self._reach - up)
-            seen.append(self._view(at, self._at(t) - self._slope * up - self._reach, 2 * self._reach + 1))
-        return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
-
-
-class _Scratch(NamedTuple):
-    """Working memory of a block for some rows: rectified features, the convolution's, and a group's part of each."""
-
-    wide: Tensor
-    own_wide: Tensor
-    narrow: Tensor
-    own_narrow: Tensor
+    def past(self, rows: slice, t: int, taps: _Taps) -> tuple[Tensor, ...]:
+        """For each map what its convolution makes of the sites before those of front t: [rows * N, F]."""
+        at, reach = self._at(t), self._reach
+        seen = torch.baddbmm(taps.bias, self._view(rows, 0, at - reach, reach), taps.left)
+        for up, matrix in zip(range(reach, 0, -1), taps.above, strict=True):
+            seen.baddbmm_(self._view(rows, up, at - self._slope * up - reach, 2 * reach + 1), matrix)
+        return seen.unbind()
 
 
 class _Matrices(NamedTuple):
-    """A block's weights for one group."""
+    """A block's weights for one group, but for what its convolution sees of other sites."""
 
     down: Tensor
-    down_bias: Tensor
-    above: Tensor
-    left: Tensor
-    bias: Tensor
-    up: Tensor  # with the bias as last row
+    site: Tensor
+    up: Tensor
 
 
 class _Group(NamedTuple):
@@ -198,13 +210,11 @@ class _Group(NamedTuple):
 
     wide: slice
     narrow: slice
-    first: tuple[Tensor, Tensor]
-    first_bias: Tensor
+    first: _Taps
+    inner: _Taps
     blocks: list[_Matrices]
     hidden: Tensor
-    hidden_bias: Tensor
     outputs: Tensor
-    outputs_bias: Tensor
     alone: bool
 
     @classmethod
@@ -212,26 +222,19 @@ class _Group(NamedTuple):
         def part(features: int) -> slice:
             return parts_of(features, network.groups)[group]
 
-        def linear(layer: Left, features: slice) -> tuple[Tensor, Tensor]:
-            assert layer.bias is not None
-            return layer.taps(features), layer.bias[features]
-
-        def whole(layer: Causal, features: slice) -> tuple[Tensor, Tensor, Tensor]:
-            return layer.above.taps(features), *linear(layer.left, features)
-
         wide, narrow = part(2 * network.width), part(network.width)
-        above, left, bias = whole(network.first, wide)
+        inner = _Taps.of([block.convolution for block in blocks], narrow)
         return cls(
             wide,
             narrow,
-            (above, left),
-            bias,
+            _Taps.of([network.first], wide),
+            inner,
             [
-                _Matrices(*linear(block.down, narrow), *whole(block.convolution, narrow), leaving(block.up, wide))
-                for block in blocks
+                _Matrices(leaving(block.down, narrow), site, leaving(block.up, wide))
+                for block, site in zip(blocks, inner.site, strict=True)
             ],
-            *linear(network.hidden, wide),
-            *linear(network.outputs, part(network.outputs.weight.shape[0])),
+            leaving(network.hidden, wide),
+            leaving(network.outputs, part(len(network.outputs.weight))),
             alone=network.groups == 1,
         )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from urbild.models.autoregressive.raster_network import Cache, Condition, RasterNetwork, Wave
 from urbild.nets.symbols import SymbolHead
+from urbild.nets.threads import one_thread
 
 Clamp: TypeAlias = tuple[Tensor, Tensor]
 """Symbols [N, C, H, W], and which of their sites [N, H, W] are kept."""
@@ -55,7 +56,8 @@ def draw(
     with torch.inference_mode():
         cache = network.cache(n, (height, width), condition)
         if isinstance(cache, Wave):
-            _fronts(cache, head, noise, symbols, temperature=temperature, clamp=clamp)
+            with one_thread(where=cache.light):
+                _fronts(cache, head, noise, symbols, temperature=temperature, clamp=clamp)
         else:
             _sites(cache, head, noise, symbols, temperature=temperature, clamp=clamp)
     return symbols

@@ -86,9 +86,11 @@ class Wave(ABC):
 
     Attributes:
         slope: sites by which a row lags behind the one above.
+        light: whether its products are too small to be shared among threads.
     """
 
     slope: int
+    light: bool
 
     @abstractmethod
     def output(self, rows: slice, t: int, group: int) -> Tensor:

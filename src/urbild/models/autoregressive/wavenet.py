@@ -66,9 +66,9 @@ from urbild.nets.companded import (
     mean_of_valid,
     mixed,
     mixture,
-    one_thread,
 )
 from urbild.nets.labels import classes_of, labelled
+from urbild.nets.threads import one_thread
 from urbild.ops.schedules import warm_cosine
 from urbild.ops.sound import mu_law_decode, mu_law_encode, sounding
 
