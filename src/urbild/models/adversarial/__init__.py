@@ -1,0 +1,1 @@
+"""Adversarial networks: a generator, and a critic that tells its samples from real ones."""

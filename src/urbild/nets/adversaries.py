@@ -1,0 +1,225 @@
+"""Networks for both players of an adversarial game, as values that are passed to a builder.
+
+An architecture makes a generator, from codes [N, code] to samples [N, *shape], and a critic, from samples to logits
+[N]. Inside a game images are in [-1, 1] and of the size of the data: convolutions that need another size resample at
+their ends, so that what the critic judges is what the generator gives out.
+"""
+
+# ruff: noqa: D102 -- the methods are documented at their abstract classes
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from urbild.contract import DataSpec
+from urbild.errors import OptionError
+from urbild.nets import dcgan
+from urbild.nets.layers import Size, image_size, normalise
+from urbild.nets.moves import check_share
+from urbild.nets.spectral import Normaliser, spectral
+from urbild.nets.stock import check_sizes
+from urbild.ops.resampling import resize
+
+Activation: TypeAlias = Literal["relu", "leaky", "tanh", "maxout"]
+
+PIECES = 5  # of a maxout unit
+
+
+class Critic(nn.Module):
+    """Judges samples.
+
+    Args:
+        body: from samples joined with what else is known, to features: vectors [N, F] or maps [N, F, h, w].
+        verdict: from features to [N, 1].
+        size: of the images that a convolutional body takes; None for a dense one.
+    """
+
+    def __init__(self, body: nn.Module, verdict: nn.Module, *, size: Size | None = None) -> None:
+        super().__init__()
+        self.body, self.verdict, self.size = body, verdict, size
+
+    def features(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
+        """What the verdict is made of, of samples [N, *sample] and what else is known of them [N, E].
+
+        `extra` is appended to a vector, and to an image as constant maps.
+        """
+        if self.size is None:
+            x = x.flatten(1)
+            joined = x if extra is None else torch.cat([x, extra.to(x)], dim=1)
+        else:
+            x = resize(x, self.size)
+            maps = None if extra is None else extra.to(x)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            joined = x if maps is None else torch.cat([x, maps], dim=1)
+        features: Tensor = self.body(joined)
+        return features
+
+    def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Logits [N]; larger is more real."""
+        logits: Tensor = self.verdict(self.features(x, extra))
+        return logits.squeeze(1)
+
+
+class Architecture(ABC):
+    """A kind of network. Frozen dataclasses have `normalisation` and `dropout` among their fields."""
+
+    normalisation: Normaliser
+    dropout: float | None
+
+    @abstractmethod
+    def generator(self, spec: DataSpec, code: int) -> nn.Module:
+        """From codes [N, code] to samples [N, *shape]: images in [-1, 1], vectors as they are.
+
+        Raises:
+            OptionError: such data cannot have such a network.
+        """
+
+    @abstractmethod
+    def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1) -> Critic:
+        """From samples, `packing` of them side by side, and `extra` numbers for each, to logits.
+
+        Raises:
+            OptionError: such data cannot have such a network.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Dense(Architecture):
+    """Layers of the same width.
+
+    Attributes:
+        width: units of a hidden layer (default 128 for vectors, 512 for images).
+        depth: hidden layers.
+        normalisation: of the hidden layers.
+        activation: of the hidden layers; maxout takes the largest of 5 linear pieces (Goodfellow et al. 2013).
+        dropout: share of hidden units that are left out in training.
+    """
+
+    width: int | None = None
+    depth: int = 2
+    normalisation: Normaliser = "none"
+    activation: Activation = "relu"
+    dropout: float | None = None
+
+    def __post_init__(self) -> None:
+        check_sizes(width=self.width, depth=self.depth)
+        check_share(dropout=self.dropout)
+
+    def generator(self, spec: DataSpec, code: int) -> nn.Module:
+        layers = [*self._hidden(spec, code), nn.Linear(self._width(spec), spec.size), nn.Unflatten(1, spec.shape)]
+        if spec.kind == "image":
+            layers.append(nn.Tanh())
+        network = nn.Sequential(*layers)
+        self._normalise(network)
+        return network
+
+    def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1) -> Critic:
+        body = nn.Sequential(*self._hidden(spec, packing * (spec.size + extra)))
+        network = Critic(body, nn.Linear(self._width(spec), 1))
+        self._normalise(network)
+        return network
+
+    def _width(self, spec: DataSpec) -> int:
+        return self.width or (512 if spec.kind == "image" else 128)
+
+    def _hidden(self, spec: DataSpec, before: int) -> list[nn.Module]:
+        width, layers = self._width(spec), list[nn.Module]()
+        units = PIECES * width if self.activation == "maxout" else width
+        for _ in range(self.depth):
+            layers += [nn.Linear(before, units), *_scaled(self.normalisation, units), _activation(self.activation)]
+            layers += [nn.Dropout(self.dropout)] if self.dropout else []
+            before = width
+        return layers
+
+    def _normalise(self, network: nn.Module) -> None:
+        if self.normalisation == "spectral":
+            spectral(network)
+
+
+@dataclass(frozen=True, slots=True)
+class Pyramid(Architecture):
+    """The strided convolutions of DCGAN, at any image size.
+
+    Attributes:
+        width: channels of the largest maps (default 32); they double as the maps halve, up to 8 times.
+        normalisation: of the layers that the paper normalises.
+        dropout: share of features that are left out in training.
+    """
+
+    width: int | None = None
+    normalisation: Normaliser = "batch"
+    dropout: float | None = None
+
+    def __post_init__(self) -> None:
+        check_sizes(width=self.width)
+        check_share(dropout=self.dropout)
+
+    def generator(self, spec: DataSpec, code: int) -> nn.Module:
+        size = _need_image(spec)
+        up = dcgan.up(
+            spec.channels,
+            size,
+            self.width or 32,
+            code,
+            normaliser=self.normalisation,
+            dropout=self.dropout or 0.0,
+        )
+        return nn.Sequential(up, nn.Tanh(), _Resized(size))
+
+    def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1) -> Critic:
+        size, width = _need_image(spec), self.width or 32
+        channels = packing * (spec.channels + extra)
+        body = dcgan.down(channels, size, width, normaliser=self.normalisation, dropout=self.dropout or 0.0)
+        verdict = dcgan.top(size, width, 1, normaliser=self.normalisation)
+        return Critic(body, verdict, size=dcgan.working_size(size))
+
+
+class Maxout(nn.Module):
+    """The largest of each unit's linear pieces."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Takes [N, PIECES F] to [N, F]."""
+        return x.reshape(len(x), -1, PIECES).amax(2)
+
+
+class _Resized(nn.Module):
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return resize(x, self.size)
+
+
+def _activation(kind: Activation) -> nn.Module:
+    match kind:
+        case "relu":
+            return nn.ReLU()
+        case "leaky":
+            return nn.LeakyReLU(0.2)
+        case "tanh":
+            return nn.Tanh()
+        case "maxout":
+            return Maxout()
+
+
+def _scaled(kind: Normaliser, units: int) -> list[nn.Module]:
+    match kind:
+        case "none" | "spectral":
+            return []
+        case "batch":
+            return [nn.BatchNorm1d(units)]
+        case "group":
+            return [normalise("group", units)]
+
+
+def _need_image(spec: DataSpec) -> Size:
+    if spec.kind != "image":
+        msg = f"Pyramid convolves images, and {spec.kind} data are none; take Dense()."
+        raise OptionError(msg)
+    return image_size(spec)
+
+
+DENSE, LEAKY, PYRAMID = Dense(), Dense(activation="leaky"), Pyramid()
