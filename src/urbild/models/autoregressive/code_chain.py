@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from urbild.contract import Batch, Losses, Stage
 from urbild.models.autoregressive.code_priors import Finer
+from urbild.models.autoregressive.code_sites import Grid, Sites
 from urbild.models.autoregressive.raster import Raster, check_memory
 from urbild.models.autoregressive.raster_drawing import draw, noise_for
 from urbild.models.autoregressive.raster_network import Condition
@@ -27,11 +28,12 @@ class Chain(nn.Module):
     Args:
         first: of the first map.
         finer: of those after it.
+        sites: which symbols belong to a sample; by default all.
     """
 
-    def __init__(self, first: Raster, finer: Sequence[Finer] = ()) -> None:
+    def __init__(self, first: Raster, finer: Sequence[Finer] = (), sites: Sites | None = None) -> None:
         super().__init__()
-        self.first = first
+        self.first, self.sites = first, sites or Grid()
         self.finer = nn.ModuleList(finer)
 
     @property
@@ -69,12 +71,20 @@ class Chain(nn.Module):
 
     def _loss(self, at: int, batch: Batch) -> Losses:
         """The negative log-likelihood of a map, in nats a sample."""
-        raster, maps = self.rasters[at], self.cut(self.symbols(batch.x))
+        symbols, raster = self.symbols(batch.x), self.rasters[at]
+        maps, counted = self.cut(symbols), self._counted(symbols)[at]
         if batch.step == 0:
             check_memory(maps[at], raster.head.groups * raster.head.outputs)
         given = batch.given if batch.given is not None else batch.y
-        nats = self._sites(at, maps, given).flatten(1).sum(1).mean()
-        return {"loss": nats, "bits_per_dim": nats.detach() / (raster.spec.size * log(2))}
+        last = int(counted.flatten(0, 1).any(0).nonzero().max()) + 1  # no sound of the batch is longer
+        maps[at] = maps[at][..., :last]
+        nats = (self._sites(at, maps, given) * counted[..., :last]).flatten(1).sum(1).mean()
+        symbols_each = raster.spec.channels * counted.flatten(1).sum(1).float().mean()
+        return {"loss": nats, "bits_per_dim": nats.detach() / (symbols_each * log(2))}
+
+    def _counted(self, symbols: Tensor) -> list[Tensor]:
+        """Which sites [N, h, w] of each map count."""
+        return [own[:, 0] for own in self.cut(self.sites.counted(symbols))]
 
     def _sites(self, at: int, maps: Sequence[Tensor], given: Tensor | None) -> Tensor:
         """Nats of each site [N, h, w] of a map."""
@@ -82,24 +92,19 @@ class Chain(nn.Module):
         output = raster.network(maps[at], self._condition(at, maps, given, len(maps[at])))
         return raster.head.surprise(output, maps[at]).sum(1)
 
-    def nats(
-        self, symbols: Tensor, given: Tensor | None = None, counted: Tensor | None = None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Surprise of codes [N], and of the sites of each map [N, h, w].
+    def nats(self, symbols: Tensor, given: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Surprise of codes [N], and of the sites of each map [N, h, w]; those that do not count have none.
 
         Without their classes it is that of the mixture of all classes, with the sites of the likeliest class.
 
         Args:
             symbols: of the codes, int64 [N, *code].
             given: their classes [N].
-            counted: [N, *code] which symbols count; the others have no surprise.
         """
-        maps, classes = self.cut(symbols), self.first.classes
-        weights = None if counted is None else [own[:, 0] for own in self.cut(counted)]
+        maps, counted, classes = self.cut(symbols), self._counted(symbols), self.first.classes
 
         def surprise(label: Tensor | None) -> list[Tensor]:
-            sites = [self._sites(at, maps, label) for at in range(len(maps))]
-            return sites if weights is None else [one * own for one, own in zip(sites, weights, strict=True)]
+            return [self._sites(at, maps, label) * own for at, own in enumerate(counted)]
 
         if given is not None or not classes:
             sites = surprise(given)

@@ -53,7 +53,7 @@ from urbild.errors import ArtifactError
 from urbild.models.autoregressive.code_chain import Chain
 from urbild.models.autoregressive.code_parts import Codes, CodeSource, codes_for
 from urbild.models.autoregressive.code_priors import Finer, GatedPrior, Prior
-from urbild.models.autoregressive.code_sites import Grid, Sites
+from urbild.models.autoregressive.code_sites import Sites
 from urbild.models.autoregressive.raster import Raster
 from urbild.nets.layers import image_size
 
@@ -83,8 +83,8 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
         super().__init__()
         assert isinstance(autoencoder, Discrete)
         self.spec, self.code_spec = spec, autoencoder.code_spec
-        self.autoencoder, self.chain = autoencoder, Chain(prior, finer)
-        self.sites = sites or Grid()
+        self.autoencoder, self.chain = autoencoder, Chain(prior, finer, sites)
+        self.sites = self.chain.sites
         self.labels = prior.labels
         self._adopted = False
 
@@ -165,9 +165,8 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
     def code_bits(self, x: Tensor, *, given: Tensor | None = None) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Bits of the codes of samples [N], of how many symbols [N], and of each site [N, h, w] of each map."""
         codes = self.encode(x)
-        counted = self.sites.counted(codes)
-        nats, sites = self.chain.nats(codes, given, counted)
-        return nats / log(2), counted.flatten(1).sum(1), [one / log(2) for one in sites]
+        nats, sites = self.chain.nats(codes, given)
+        return nats / log(2), self.sites.counted(codes).flatten(1).sum(1), [one / log(2) for one in sites]
 
     def anomaly(self, x: Tensor, *, given: Tensor | None = None) -> Anomaly:
         bits, symbols, sites = self.code_bits(x, given=given)
