@@ -32,7 +32,7 @@ BYTES = "coded bytes an image"
 DATA = "held-out crops"
 SETTINGS: dict[str, dict[str, Any]] = {
     "cpu": {
-        "autoencoder": {"learning_rate": 1e-3},
+        "autoencoder": {},
         "plan": {"steps": 4_000, "batch": 8},
         "prior": {"layers": 6, "width": 32},
         "prior_plan": {"steps": 2_500, "batch": 8},
@@ -153,13 +153,12 @@ CLAIM = Claim(
         "kept with the results; originals above reconstructions are written to the folder that URBILD_PICTURES names, "
         "or to build/pictures). Trained on random crops of photographs 1 to 94, as many of each; measured on six crops "
         "of each of photographs 95 to 118, 144 in all (brighter ones: mean .58, in training .51), cut off the grid of "
-        "the files' own JPEG. A VQ-VAE of the default networks: 32 x 32 codes of 512, so that 49,152 bytes become "
-        "1,152 at 9 bits a symbol, the paper's 42.67 times fewer; then a gated PixelCNN over the codes, and an "
-        "arithmetic coder whose bytes decode to the identical codes. nmse: mean squared error over the variance of all "
-        "training values. PSNR: mean over crops, in decibels. Beside: the mean training crop; the bytes of the "
-        "smallest of several lossless forms (the filters of PNG, then Deflate, bzip2 or LZMA), without headers, at "
-        "seed 0; and JPEG at the best quality whose scan, without headers and tables, is no longer than the mean of "
-        "the coded bytes."
+        "the files' own JPEG. A VQ-VAE as it is by default: 32 x 32 codes of 512, so that 49,152 bytes become 1,152 at "
+        "9 bits a symbol, the paper's 42.67 times fewer; then a gated PixelCNN over the codes, and an arithmetic coder "
+        "whose bytes decode to the identical codes. nmse: mean squared error over the variance of all training values. "
+        "PSNR: mean over crops, in decibels. Beside: the mean training crop; the bytes of the smallest of several "
+        "lossless forms (the filters of PNG, then Deflate, bzip2 or LZMA), without headers, at seed 0; and JPEG at the "
+        "best quality whose scan, without headers and tables, is no longer than the mean of the coded bytes."
     ),
     run=run,
     targets=(Target("latent_prior", DATA, "times smaller than raw", 42.67, "gate"),),
