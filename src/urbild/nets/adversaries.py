@@ -18,7 +18,7 @@ from urbild.contract import DataSpec
 from urbild.errors import OptionError
 from urbild.nets import dcgan
 from urbild.nets.layers import Size, image_size, normalise
-from urbild.nets.moves import check_share
+from urbild.nets.moves import Checked, check_share
 from urbild.nets.spectral import Normaliser, spectral
 from urbild.nets.stock import check_sizes
 from urbild.ops.resampling import resize
@@ -62,7 +62,7 @@ class Critic(nn.Module):
         return logits.squeeze(1)
 
 
-class Architecture(ABC):
+class Architecture(Checked, ABC):
     """A kind of network. Frozen dataclasses have `normalisation` and `dropout` among their fields."""
 
     normalisation: Normaliser
@@ -103,11 +103,12 @@ class Dense(Architecture):
     activation: Activation = "relu"
     dropout: float | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(width=self.width, depth=self.depth)
         check_share(dropout=self.dropout)
 
     def generator(self, spec: DataSpec, code: int) -> nn.Module:
+        self.check()
         layers = [*self._hidden(spec, code), nn.Linear(self._width(spec), spec.size), nn.Unflatten(1, spec.shape)]
         if spec.kind == "image":
             layers.append(nn.Tanh())
@@ -116,6 +117,7 @@ class Dense(Architecture):
         return network
 
     def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1) -> Critic:
+        self.check()
         body = nn.Sequential(*self._hidden(spec, packing * (spec.size + extra)))
         network = Critic(body, nn.Linear(self._width(spec), 1))
         self._normalise(network)
@@ -152,11 +154,12 @@ class Pyramid(Architecture):
     normalisation: Normaliser = "batch"
     dropout: float | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(width=self.width)
         check_share(dropout=self.dropout)
 
     def generator(self, spec: DataSpec, code: int) -> nn.Module:
+        self.check()
         size = _need_image(spec)
         up = dcgan.up(
             spec.channels,
@@ -169,6 +172,7 @@ class Pyramid(Architecture):
         return nn.Sequential(up, nn.Tanh(), _Resized(size))
 
     def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1) -> Critic:
+        self.check()
         size, width = _need_image(spec), self.width or 32
         channels = packing * (spec.channels + extra)
         body = dcgan.down(channels, size, width, normaliser=self.normalisation, dropout=self.dropout or 0.0)

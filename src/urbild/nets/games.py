@@ -14,13 +14,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from urbild.nets.moves import ADAM, STEADY, Optimiser, Rhythm, check_share
+from urbild.nets.moves import ADAM, STEADY, Checked, Optimiser, Rhythm, check_share
 from urbild.nets.stock import check_sizes
 from urbild.ops import adversarial
 from urbild.ops.penalties import Critic, between, gradient_norm
 
 
-class Objective(ABC):
+class Objective(Checked, ABC):
     """What the players minimise, of the critic's logits."""
 
     @abstractmethod
@@ -60,7 +60,7 @@ class NonSaturating(Objective):
 
     smoothing: float | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_share(smoothing=self.smoothing)
 
     def critic(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ class Penalty:
     norm: Tensor
 
 
-class Constraint:
+class Constraint(Checked):
     """What holds the critic's slope: nothing, but for what a kind of it overrides."""
 
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor, step: int) -> Penalty | None:  # noqa: ARG002
@@ -146,7 +146,7 @@ class Clipped(Constraint):
 
     bound: float = 0.01
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(bound=self.bound)
 
     def after(self, critic: nn.Module) -> Callable[[], None] | None:
@@ -165,7 +165,7 @@ class GradientPenalty(Constraint):
     weight: float = 10.0
     target: float = 1.0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(weight=self.weight)
 
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor, step: int) -> Penalty | None:  # noqa: ARG002
@@ -185,7 +185,7 @@ class RealPenalty(Constraint):
     weight: float = 10.0
     every: int = 1
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(weight=self.weight, every=self.every)
 
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor, step: int) -> Penalty | None:  # noqa: ARG002
@@ -196,7 +196,7 @@ class RealPenalty(Constraint):
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class Habits(Checked):
     """What keeps a game stable.
 
     Attributes:
@@ -210,7 +210,7 @@ class Habits:
     packing: int = 1
     average: float | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(noise=self.noise, packing=self.packing)
         check_share(average=self.average)
 
@@ -219,7 +219,7 @@ NON_SATURATING, FREE, HABITS = NonSaturating(), Free(), Habits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(Checked):
     """The rules of a game.
 
     Attributes:
@@ -235,6 +235,10 @@ class Rules:
     optimiser: Optimiser = ADAM
     rhythm: Rhythm = STEADY
     habits: Habits = HABITS
+
+    def check(self) -> None:
+        for part in (self.objective, self.constraint, self.optimiser, self.rhythm, self.habits):
+            part.check()
 
 
 def clip(critic: nn.Module, bound: float) -> None:

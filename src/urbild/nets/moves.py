@@ -16,7 +16,18 @@ from urbild.errors import OptionError
 from urbild.nets.stock import check_sizes
 
 
-class Optimiser(ABC):
+class Checked:
+    """A part that knows which of its numbers make sense."""
+
+    def check(self) -> None:
+        """Refuses numbers out of range.
+
+        Raises:
+            OptionError: one is.
+        """
+
+
+class Optimiser(Checked, ABC):
     """How both players learn, each at a rate of its own (TTUR, Heusel et al. 2017); `linear` is among its fields."""
 
     linear: bool
@@ -49,7 +60,7 @@ class Adam(Optimiser):
     memory: float = 0.999
     linear: bool = False
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(generator=self.generator, critic=self.critic)
         check_share(momentum=self.momentum, memory=self.memory)
 
@@ -73,7 +84,7 @@ class RmsProp(Optimiser):
     memory: float = 0.99
     linear: bool = False
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(generator=self.generator, critic=self.critic)
         check_share(memory=self.memory)
 
@@ -90,7 +101,7 @@ def late_linear(progress: float) -> float:
     return min(1.0, 2 * (1 - progress))
 
 
-class Rhythm(ABC):
+class Rhythm(Checked, ABC):
     """When the generator moves; the critic moves at every step."""
 
     @abstractmethod
@@ -108,7 +119,7 @@ class Steady(Rhythm):
 
     critic: int = 1
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(critic=self.critic)
 
     def due(self, step: int) -> bool:
@@ -131,7 +142,7 @@ class WarmUp(Rhythm):
     first: int
     again: int
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_sizes(critic=self.critic, long=self.long)
         if self.first < 0 or self.again < 0:
             msg = (

@@ -168,6 +168,7 @@ def game(
         OptionError: such data cannot have such networks, or the rules such a critic.
         ShapeError: the data are neither vectors nor images.
     """
+    rules.check()
     made = generator.generator(spec, prior.entries(spec) + classes)
     judge = critic.critic(spec, extra=classes, packing=rules.habits.packing)
     play.check_constraint(rules.constraint, judge)
