@@ -236,11 +236,17 @@ def knobs(case: Case) -> list[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
     return found
 
 
+_ANSWERS: dict[Any, dict[str, Tensor] | None] = {}  # most options are tried around the same others
+
+
 def _answers_with(case: Case, options: dict[str, Any], spec: Any) -> dict[str, Tensor] | None:
-    try:
-        return answers(Case(case.name, spec, options, case.planted).trained(), samples(spec, 4, seed=5))
-    except OptionError:
-        return None  # such data do not take that value
+    tried = Case(case.name, spec, options, case.planted)
+    if tried.key not in _ANSWERS:
+        try:
+            _ANSWERS[tried.key] = answers(tried.trained(), samples(spec, 4, seed=5))
+        except OptionError:
+            _ANSWERS[tried.key] = None  # such data do not take that value
+    return _ANSWERS[tried.key]
 
 
 def a_knob_is_alive(case: Case, base: dict[str, Any], others: list[dict[str, Any]]) -> bool:

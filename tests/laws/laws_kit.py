@@ -121,10 +121,13 @@ class Case:
 
     def trained(self) -> Model:
         """The trained system; laws that change it train their own."""
-        key = (self.name, self.spec, repr(sorted(self.options.items())), self.planted)
-        if key not in _TRAINED:
-            _TRAINED[key] = train(self.build(), self.spec)
-        return _TRAINED[key]
+        if self.key not in _TRAINED:
+            _TRAINED[self.key] = train(self.build(), self.spec)
+        return _TRAINED[self.key]
+
+    @property
+    def key(self) -> Any:
+        return self.name, self.spec, repr(sorted(self.options.items())), self.planted
 
 
 _TRAINED: dict[Any, Model] = {}
