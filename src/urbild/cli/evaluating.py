@@ -10,7 +10,10 @@ from urbild.cli.command import Arguments, Command, Group, Option, Place, Result
 from urbild.cli.console import Console, table
 
 if TYPE_CHECKING:
+    from urbild.data import Records
     from urbild.evaluation import Evaluation
+    from urbild.evaluation.generators import Generation
+    from urbild.runs import Run
 
 WORDS = {
     "accuracy": "accuracy (share told right)",
@@ -24,6 +27,25 @@ WORDS = {
     "hit_rate": "found at alpha",
     "reconstruction_error": "reconstruction error of normal samples",
 }
+SAMPLES = {
+    "fid": "FID",
+    "kid": "KID",
+    "inception_score": "Inception score",
+    "precision": "precision (k = 3)",
+    "recall": "recall (k = 3)",
+    "density": "density (k = 5)",
+    "coverage": "coverage (k = 5)",
+    "sliced_wasserstein": "sliced Wasserstein distance",
+    "patch_wasserstein": "the same of Laplacian patches, x 1000",
+    "wanted_class": "wanted class told by the judge",
+    "distinct": "distinct samples",
+    "modes": "modes with a good sample",
+    "modes_held": "modes with 20 good samples",
+    "good_samples": "good samples (within 3 deviations)",
+    "kl_of_modes": "KL of modes to equal shares, nats",
+    "nearest_training": "distance to the nearest training sample",
+}
+REAL = "_real"
 
 
 def evaluate(arguments: Arguments, console: Console) -> Result:
@@ -58,20 +80,49 @@ def _evaluated(arguments: Arguments, console: Console) -> "Evaluation":
     if detector is not None and arguments["alpha"] is not None:
         detector.alpha = arguments["alpha"]
     records = shared.given(arguments, console)
-    found = measure(detector or run, records, part=arguments["part"], seed=arguments["seed"])
+    asked = _generation(arguments, run, records)
+    found = measure(detector or run, records, part=arguments["part"], seed=arguments["seed"], generation=asked)
     found.save(Path(arguments["dir"]))
     return found
+
+
+def _generation(arguments: Arguments, run: "Run", records: "Records") -> "Generation | None":
+    """How samples are to be measured, where --features or --samples ask for it."""
+    from urbild.data import as_records
+    from urbild.evaluation.generators import Generation, space_of
+
+    features, samples, training = (arguments.values.get(name) for name in ("features", "samples", "training"))
+    if features is None and samples is None and training is None:
+        return None
+    if samples is not None:
+        shared.positive(arguments, "samples")
+    shown = None
+    if training is not None or arguments["part"] == "test":
+        shown = as_records(training or arguments["path"], reading=shared.reading(arguments, "train"))
+        # data of one part are the same in each: nothing tells what was trained on
+        shown = None if training is None and shown.checksum == records.checksum else shown
+    return Generation(space=space_of(features, run, records.origin), samples=samples, training=shown)
 
 
 def _show(found: "Evaluation", console: Console) -> None:
     shown = table("", "measure", "value", "95 % interval", right=("value", "95 % interval"))
     for name, interval in _measures(found).items():
-        shown.add_row(
-            WORDS.get(name, name), f"{interval['value']:.3f}", f"{interval['low']:.3f} to {interval['high']:.3f}"
-        )
+        low, high = interval["low"], interval["high"]
+        form = ".4g" if name.removesuffix(REAL) in SAMPLES else ".3f"
+        between = "" if low == high else f"{low:{form}} to {high:{form}}"
+        shown.add_row(_word(name), f"{interval['value']:{form}}", between)
     console.table(shown)
+    if "samples_measured" in found.protocol:
+        count, space = found.protocol["samples_measured"], found.protocol["feature_space"]
+        console.note(f"{count:,} samples beside {count:,} real ones, and {count:,} other real ones; space: {space}")
     for note in found.notes:
         console.note(note)
+
+
+def _word(name: str) -> str:
+    if name.endswith(REAL):
+        return f"  {SAMPLES.get(name.removesuffix(REAL), name)}: real samples"
+    return WORDS.get(name) or SAMPLES.get(name, name)
 
 
 def _measures(found: "Evaluation") -> dict[str, dict[str, float]]:
@@ -84,17 +135,46 @@ def _measures(found: "Evaluation") -> dict[str, dict[str, float]]:
 
 
 def _object(found: "Evaluation") -> dict[str, Any]:
-    return {"data": found.data, "measures": _measures(found), "alpha": found.alpha, "notes": list(found.notes)}
+    told = ("samples_measured", "feature_space", "kid", "intervals_of_samples")
+    return {
+        "data": found.data,
+        "measures": _measures(found),
+        "alpha": found.alpha,
+        "samples": {name: found.protocol[name] for name in told if name in found.protocol},
+        "notes": list(found.notes),
+    }
 
 
 _RESULTS = (Option("alpha", "false alarms allowed among normal samples (default: as fitted)", float | None, None, "X"),)
+_SAMPLES = Group(
+    "Generated samples",
+    (
+        Option(
+            "features",
+            "measure samples in this space: the run of a classifier of the same data, an ONNX file or a transformers "
+            "folder (default: the values themselves)",
+            metavar="RUN|FILE",
+        ),
+        Option(
+            "samples",
+            "measure this many, beside as many real ones (default: 10,000, or half of the data)",
+            int | None,
+            None,
+            "N",
+        ),
+        Option(
+            "training", "what the run was trained on, to look for copies (default: that part of DATA)", metavar="DATA"
+        ),
+    ),
+)
 EVALUATE = Command(
     name="evaluate",
-    summary="measure a run: detection on labelled data, likelihoods, accuracy, ...",
+    summary="measure a run: detection on labelled data, likelihoods, accuracy, samples, ...",
     about="Measures what the run's model can do, with 95 % intervals, and keeps it in the run's directory. Labels come "
-    "from folder names, a label column, or y in an .npz; a folder with train/ and test/ is measured on its test part.",
+    "from folder names, a label column, or y in an .npz; a folder with train/ and test/ is measured on its test part. "
+    "With --features or --samples new samples are drawn and put beside real ones: FID, KID, precision, recall, ...",
     places=(shared.DIRECTORY, shared.DATA),
-    groups=(Group("Results", (shared.ALPHA_AFTER,)), shared.SCORED, shared.COMMON),
+    groups=(Group("Results", (shared.ALPHA_AFTER,)), _SAMPLES, shared.SCORED, shared.COMMON),
     example="urbild evaluate runs/first photos-with-labels",
     run=evaluate,
 )

@@ -15,6 +15,7 @@ from urbild.contract import UNLABELLED, Classifies, Density, Model, Reconstructs
 from urbild.data import Preparation, Records
 from urbild.errors import DataError
 from urbild.evaluation import examples, judgement
+from urbild.evaluation.generators.measure import Generation, enough, measure
 from urbild.evaluation.metrics import curves, image_metrics, mean, rate
 from urbild.evaluation.pixels import Pixels
 from urbild.evaluation.record import (
@@ -47,6 +48,7 @@ def evaluate(
     resamples: int = 1000,
     gallery: int = 12,
     samples: int = 16,
+    generation: Generation | None = None,
 ) -> Evaluation:
     """Measures what a trained model can do.
 
@@ -59,25 +61,30 @@ def evaluate(
         seed: of the bootstrap and of the samples.
         resamples: drawn by the bootstrap.
         gallery: samples shown, half of them the strangest.
-        samples: new ones drawn.
+        samples: new ones drawn to be shown.
+        generation: how the samples of the model are to be measured beside real ones, or None.
 
     Raises:
-        DataError: there are no samples, or labels are missing where they are needed.
+        DataError: there are no samples or too few, or labels are missing where they are needed.
+        OptionError: samples are to be measured of a model that draws none.
         ShapeError: the samples do not fit the model.
     """
     run = subject if isinstance(subject, Run) else subject.run_
     if not len(records):
         msg = f"{records.origin} has no samples to evaluate on."
         raise DataError(msg)
-    # a classifier's labels are its classes, which need not tell what is normal
-    abnormal = None if isinstance(run.model, Classifies) else records.abnormal(normal)
     scoring = None if isinstance(subject, Run) else subject
+    # labels may be classes that do not tell what is normal, and need not where nothing is scored
+    judged = scoring is not None and generation is None
+    abnormal = None if isinstance(run.model, Classifies) else _abnormal(records, normal, judged=judged)
     if labelled is None:
         labelled = scoring is not None and not isinstance(run.model, Density | Samples)
     if labelled and abnormal is None:
         msg = f"{records.origin} has no labels, which detection metrics need; {LABELS}"
         raise DataError(msg)
     work = _Work(run, records, abnormal, seed, resamples)
+    if generation is not None:
+        enough(run, records, generation, rows=np.flatnonzero(work.normals))
     found = Evaluation(
         data=_described(records, abnormal, part),
         protocol=_protocol(run, seed, resamples),
@@ -94,8 +101,21 @@ def evaluate(
     if isinstance(run.model, Classifies):
         judgement.accuracy(found, run.model, run.preparation, records)
     found.gallery = _gallery(found, work, scoring, gallery)
-    found.samples = examples.new_samples(run.model, run.preparation, samples, seed)
+    drawn = examples.drawn(run.model, run.preparation, samples, seed)
+    found.samples = None if drawn is None else examples.pictures(drawn, run.preparation)
+    if generation is not None:
+        measure(found, run, records, generation, rows=np.flatnonzero(work.normals), shown=drawn, seed=seed)
     return found
+
+
+def _abnormal(records: Records, normal: Sequence[str] | None, *, judged: bool) -> Bools | None:
+    """Which samples are abnormal; None where that is not labelled, or not told and not needed."""
+    try:
+        return records.abnormal(normal)
+    except DataError:
+        if judged or normal is not None or records.normal is not None:
+            raise
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,13 +106,23 @@ def largest(columns: tuple[str, ...], shares: Floats, values: dict[str, str]) ->
 
 def new_samples(model: Model, preparation: Preparation, count: int, seed: int) -> Array | None:
     """[count, H, W, 1 or 3] uint8 of a model that samples images, or None."""
+    x = drawn(model, preparation, count, seed)
+    return None if x is None else pictures(x, preparation)
+
+
+def drawn(model: Model, preparation: Preparation, count: int, seed: int) -> Tensor | None:
+    """[count, C, H, W] of a model that samples images, of all classes in turn, or None."""
     if not isinstance(model, Samples) or preparation.spec.kind != "image":
         return None
     generator = torch.Generator(device=device_of(model)).manual_seed(seed)
     with torch.no_grad():
         given = in_turn(model, count)
         given = None if given is None else given.to(generator.device)
-        x = model.sample(count, given=given, generator=generator).cpu()
+        return model.sample(count, given=given, generator=generator).cpu()
+
+
+def pictures(x: Tensor, preparation: Preparation) -> Array:
+    """Prepared images [N, C, H, W] as [N, h, w, 1 or 3] uint8."""
     return np.stack([shown(image) for image in np.asarray(preparation.restore(x))])
 
 

@@ -129,6 +129,8 @@ class Evaluation:
         likelihood: log-densities, of systems that give them.
         gallery: the most and least anomalous samples, the strangest first.
         samples: [n, H, W, 1 or 3] uint8 new samples of the model, or [n, D] rows of a table.
+        nearest: [n, H, W, 1 or 3] uint8 the training sample nearest to each of `samples`.
+        nearest_distance: [n] of the two, in units of prepared values.
         notes: what could not be evaluated, and why; a sentence each.
     """
 
@@ -150,6 +152,8 @@ class Evaluation:
     likelihood: Likelihoods | None = None
     gallery: list[Example] = field(default_factory=list)
     samples: Array | None = None
+    nearest: Array | None = None
+    nearest_distance: Floats | None = None
     notes: tuple[str, ...] = ()
 
     def save(self, directory: str | Path) -> None:
@@ -209,7 +213,7 @@ def _read_numbers(path: Path) -> dict[str, Any]:
     return numbers
 
 
-_PER_SAMPLE = ("score", "display", "p_value", "abnormal", "label", "samples")
+_PER_SAMPLE = ("score", "display", "p_value", "abnormal", "label", "samples", "nearest", "nearest_distance")
 _PICTURES = ("input", "reconstruction", "map", "mask")
 _PLAIN = ("data", "protocol", "ids", "classes", "notes", "alpha")
 

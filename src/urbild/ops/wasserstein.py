@@ -33,14 +33,14 @@ def sliced_wasserstein(x: Rows, y: Rows, along: Tensor) -> float:
     assert len(x) == len(y)
     total = 0.0
     for some in torch.split(along, AT_ONCE, dim=1):
-        one, other = (_projected(rows, some).sort(dim=0).values for rows in (x, y))
-        total += float((one - other).abs().double().mean(0).sum())
+        one, other = (_projected(rows, some).sort(dim=1).values for rows in (x, y))
+        total += float((one - other).abs().mean(1).double().sum())
     return total / along.shape[1]
 
 
 def _projected(x: Rows, along: Tensor) -> Tensor:
-    blocks = [x[start : start + BLOCK].float() @ along for start in range(0, len(x), BLOCK)]
-    return torch.cat(blocks)  # [N, P']
+    blocks = [along.mT @ x[start : start + BLOCK].float().mT for start in range(0, len(x), BLOCK)]
+    return torch.cat(blocks, dim=1)  # [P', N], so that what is sorted lies side by side
 
 
 def laplacian_pyramid(x: Tensor) -> list[Tensor]:

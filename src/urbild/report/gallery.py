@@ -141,8 +141,9 @@ def _bars(example: Example) -> list[Bar]:
     ]
 
 
-def drawn(samples: NDArray[Any] | None, columns: Sequence[str]) -> Drawn | None:
+def drawn(found: Evaluation, columns: Sequence[str]) -> Drawn | None:
     """What the model made: a grid of images, or the rows of a table."""
+    samples = found.samples
     if samples is None or not len(samples):
         return None
     if samples.ndim == 2:
@@ -154,11 +155,36 @@ def drawn(samples: NDArray[Any] | None, columns: Sequence[str]) -> Drawn | None:
         return Drawn(
             text=f"{count(len(samples), 'new row')}, made by the model itself; none was picked by hand.", table=table
         )
-    pictures = []
-    for place, image in enumerate(samples[:64]):
-        uri, hard = thumbnail(to_pixels(image), longest=160)
-        height, width = image.shape[:2]
-        alt = f"Sample {place + 1} drawn from the model"
-        pictures.append(Picture(caption="", alt=alt, uri=uri, width=width, height=height, hard=hard))
+    pictures = [_grid(image, f"Sample {at + 1} drawn from the model") for at, image in enumerate(samples[:MOST_DRAWN])]
     text = "New images that the model made by itself: what it has learned of the data. None was picked by hand."
-    return Drawn(text=text, pictures=pictures)
+    return Drawn(text=text, pictures=pictures, nearest=_nearest(found), nearest_text=_nearest_text(found))
+
+
+MOST_DRAWN = 64
+
+
+def _grid(image: NDArray[Any], alt: str) -> Picture:
+    uri, hard = thumbnail(to_pixels(image), longest=160)
+    height, width = image.shape[:2]
+    return Picture(caption="", alt=alt, uri=uri, width=width, height=height, hard=hard)
+
+
+def _nearest(found: Evaluation) -> list[Picture]:
+    """The nearest training samples, in the order of the samples."""
+    if found.nearest is None or found.nearest_distance is None:
+        return []
+    pairs = zip(found.nearest[:MOST_DRAWN], found.nearest_distance, strict=False)
+    return [
+        _grid(image, f"The training image nearest to sample {at + 1}, at a distance of {number(float(distance), 3)}")
+        for at, (image, distance) in enumerate(pairs)
+    ]
+
+
+def _nearest_text(found: Evaluation) -> str:
+    if found.nearest_distance is None or not len(found.nearest_distance):
+        return ""
+    low, high = float(found.nearest_distance.min()), float(found.nearest_distance.max())
+    text = "The training image nearest to each, in the same order: one that copies shows the same picture twice. "
+    text += f"Their distances are {number(low, 3)} to {number(high, 3)}"
+    real = found.metrics.get("nearest_training_real")
+    return text + (f"; of real images that were held out {number(real.value, 3)} on average." if real else ".")

@@ -109,7 +109,7 @@ def _page(manifest: Mapping[str, Any], found: Evaluation | None) -> Page:
         gallery_text=_gallery_text(found),
         galleries=shown,
         scale=scale,
-        samples=gallery.drawn(found.samples, columns),
+        samples=gallery.drawn(found, columns),
     )
 
 
@@ -160,13 +160,15 @@ def _metrics(found: Evaluation) -> Table | None:
         return None
     rows = []
     for name, interval in found.metrics.items():
-        label, meaning = words.METRICS.get(name, (name.replace("_", " "), ""))
+        label, meaning = words.metric(name, found.protocol.get("samples_measured"))
         value, low, high = (_metric(part, name) for part in (interval.value, interval.low, interval.high))
-        rows.append((label, value, f"{low} to {high}", meaning))
+        rows.append((label, value, f"{low} to {high}" if interval.low < interval.high else "", meaning))
     return Table(caption="Metrics", head=("Metric", "Value", "95 % interval", "What it says"), rows=rows)
 
 
 def _metric(value: float, name: str) -> str:
+    if name.removesuffix(words.REAL) in words.SAMPLES:
+        return number(value)
     return number(value, 3) if name == "reconstruction_error" else f"{value:.3f}"
 
 

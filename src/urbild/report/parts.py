@@ -132,10 +132,12 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """What the model made when it was asked for samples."""
+    """What the model made when it was asked for samples, and the training samples nearest to them."""
 
     text: str
     pictures: Sequence[Picture] = ()
+    nearest: Sequence[Picture] = ()
+    nearest_text: str = ""
     table: Table | None = None
 
 

@@ -34,6 +34,40 @@ METRICS: Mapping[str, tuple[str, str]] = {
 }
 """Name and meaning of the metrics, by the name they are stored under."""
 
+SAMPLES: Mapping[str, tuple[str, str]] = {
+    "fid": ("FID", "How far the features of samples lie from those of real ones, as Gaussians; 0 is the same."),
+    "kid": ("KID", "The same by an unbiased kernel distance; about 0 where nothing tells them apart, and often below."),
+    "inception_score": ("Inception score", "Samples that the judge is sure of, and that are of many classes."),
+    "precision": ("Precision", "Samples that lie among real ones (balls to the third neighbour)."),
+    "recall": ("Recall", "Real ones that lie among samples (balls to the third neighbour)."),
+    "density": ("Density", "How many balls of real ones a sample lies in, over five; 1 for real ones."),
+    "coverage": ("Coverage", "Real ones with a sample in their ball to the fifth neighbour; .969 for real ones."),
+    "sliced_wasserstein": ("Sliced Wasserstein", "The mean distance of features, sorted along random directions."),
+    "patch_wasserstein": ("Patches", "The same of 7 x 7 patches at several sizes, times 1000: texture alone."),
+    "wanted_class": ("Wanted class", "Samples in which the judge finds the class that was asked for."),
+    "distinct": ("Distinct samples", "The share of samples that differ from all others."),
+    "modes": ("Modes", "Modes with one good sample or more. Noise has most of them too."),
+    "modes_held": ("Modes, 20 samples", "Modes with at least 20 good samples. Noise has none."),
+    "good_samples": ("Good samples", "Within three deviations of a mode; of the data themselves 98.9 % are."),
+    "kl_of_modes": ("KL of modes", "From the shares of modes to equal shares, in nats; 0 is equal."),
+    "nearest_training": ("Nearest training sample", "Mean distance to it; far below that of real samples: copies."),
+}
+"""The same of what is measured of generated samples; the name with `REAL` behind it is what real samples score."""
+
+REAL = "_real"
+
+
+def metric(name: str, samples: object = None) -> tuple[str, str]:
+    """Name and meaning of a metric; `samples` is how many were measured."""
+    if name in METRICS:
+        return METRICS[name]
+    own = name.removesuffix(REAL)
+    if own not in SAMPLES:
+        return name.replace("_", " "), ""
+    label, meaning = SAMPLES[own]
+    label = f"{label}, n {samples:,}" if isinstance(samples, int) else label
+    return (f"{label}, real samples", "What as many real samples score.") if own != name else (label, meaning)
+
 
 def verdict(found: Evaluation) -> list[str]:
     """The sentences a reader in a hurry needs."""
