@@ -238,6 +238,7 @@ def test_spaces_that_are_not_at_hand(digits, tmp_path):
     (tmp_path / "notes.txt").write_text("no network")
     with pytest.raises(OptionError, match="gives no features of image samples"):
         space_of(tmp_path / "notes.txt", run)
+    (tmp_path / "pca").mkdir()
     runs.train_run("pca", digits[0], {"components": 4}, directory=tmp_path / "pca")
     with pytest.raises(OptionError, match="holds a pca, which tells no classes"):
         space_of(tmp_path / "pca", run)

@@ -2,7 +2,9 @@
 
 from math import prod
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -33,14 +35,15 @@ def sliced_wasserstein(x: Rows, y: Rows, along: Tensor) -> float:
     assert len(x) == len(y)
     total = 0.0
     for some in torch.split(along, AT_ONCE, dim=1):
-        one, other = (_projected(rows, some).sort(dim=1).values for rows in (x, y))
-        total += float((one - other).abs().mean(1).double().sum())
+        one, other = (np.sort(_projected(rows, some), axis=1) for rows in (x, y))  # many times as fast as torch's
+        total += float(np.abs(one - other).mean(1, dtype=np.float64).sum())
     return total / along.shape[1]
 
 
-def _projected(x: Rows, along: Tensor) -> Tensor:
+def _projected(x: Rows, along: Tensor) -> NDArray[np.float32]:
     blocks = [along.mT @ x[start : start + BLOCK].float().mT for start in range(0, len(x), BLOCK)]
-    return torch.cat(blocks, dim=1)  # [P', N], so that what is sorted lies side by side
+    values: NDArray[np.float32] = torch.cat(blocks, dim=1).numpy()  # [P', N]: what is sorted lies side by side
+    return values
 
 
 def laplacian_pyramid(x: Tensor) -> list[Tensor]:

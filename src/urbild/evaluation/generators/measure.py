@@ -21,7 +21,7 @@ from urbild.data.keys import shuffled
 from urbild.data.mixtures import MIXTURES
 from urbild.errors import DataError, OptionError
 from urbild.evaluation import examples
-from urbild.evaluation.generators.measures import SPLITS, Seen, compare, exactly, see, subset
+from urbild.evaluation.generators.measures import MOST_IMAGES, PATCHES, SPLITS, Seen, compare, exactly, see, subset
 from urbild.evaluation.generators.memory import nearest_of
 from urbild.evaluation.generators.spaces import STACKED, Space, described
 from urbild.evaluation.judgement import known_labels
@@ -99,6 +99,7 @@ def measure(
         "samples_measured": n,
         "feature_space": described(space, made.features.size, run.preparation.spec),
         "kid": f"mean of 100 subsets of {subset(n):,}",
+        "patches": f"{PATCHES} of each of at most {MOST_IMAGES} images",
         "intervals_of_samples": INTERVALS,
     }
     if asked.training is None:
@@ -153,8 +154,8 @@ def _count(asked: Generation, rows: NDArray[np.int64], records: Records) -> int:
     return n
 
 
-def _real(run: Run, records: Records) -> Iterator[Tensor]:
-    for batch in run.preparation.source(records, memory=0).batches(BATCH):
+def _real(run: Run, records: Records, size: int = BATCH) -> Iterator[Tensor]:
+    for batch in run.preparation.source(records, memory=0).batches(size):
         yield batch.x
 
 
@@ -205,7 +206,7 @@ def _memory(found: Evaluation, run: Run, training: Records, real: Records, *, sh
     """Distances to the nearest training samples, and these samples themselves beside those that are shown."""
     looked = [torch.cat([*batches]) for batches in (_made(run, len(real), seed), _real(run, real))]
     first = looked[0][:0] if shown is None else shown.clamp(0, 1)
-    nearest = nearest_of(torch.cat([first, *looked]), _real(run, training))
+    nearest = nearest_of(torch.cat([first, *looked]), _real(run, training, 8 * BATCH))
     distance = nearest.distance.numpy()
     of_made, of_real = distance[len(first) : -len(real)], distance[-len(real) :]
     found.metrics["nearest_training"] = mean(of_made, seed=seed)

@@ -27,7 +27,7 @@ from urbild.ops.wasserstein import PATCH, directions, patch_distance, sliced_was
 PRECISION_K, COVERAGE_K = 3, 5
 SUBSETS, SUBSET = 100, 1000  # of KID
 SPLITS = 10  # of the Inception score
-MOST_IMAGES = 512  # whose patches are compared
+MOST_IMAGES, PATCHES = 512, 32  # whose patches are compared, and how many of each
 BLOCK = 4096
 
 
@@ -108,7 +108,9 @@ def compare(seen: Seen, real: Seen, *, seed: int = 0) -> dict[str, Interval]:
     found |= neighbourhoods(seen, real, seed)
     found["sliced_wasserstein"] = exactly(distance)
     if seen.images is not None and real.images is not None and min(seen.images.shape[2:]) >= PATCH:
-        found["patch_wasserstein"] = exactly(patch_distance(seen.images, real.images, generator=generator))
+        found["patch_wasserstein"] = exactly(
+            patch_distance(seen.images, real.images, count=PATCHES, generator=generator)
+        )
     return found
 
 
