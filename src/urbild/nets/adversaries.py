@@ -21,6 +21,7 @@ from urbild.nets.layers import Size, image_size, normalise
 from urbild.nets.moves import Checked, check_share
 from urbild.nets.spectral import Normaliser, spectral
 from urbild.nets.stock import check_sizes
+from urbild.ops.precision import full
 from urbild.ops.resampling import resize
 
 Activation: TypeAlias = Literal["relu", "leaky", "tanh", "maxout"]
@@ -50,7 +51,7 @@ class Critic(nn.Module):
             x = x.flatten(1)
             joined = x if extra is None else torch.cat([x, extra.to(x)], dim=1)
         else:
-            x = resize(x, self.size)
+            x = resize(full(x), self.size)
             maps = None if extra is None else extra.to(x)[:, :, None, None].expand(-1, -1, *x.shape[2:])
             joined = x if maps is None else torch.cat([x, maps], dim=1)
         features: Tensor = self.body(joined)
@@ -194,7 +195,7 @@ class _Resized(nn.Module):
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        return resize(x, self.size)
+        return resize(full(x), self.size)
 
 
 def _activation(kind: Activation) -> nn.Module:
