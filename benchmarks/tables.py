@@ -25,9 +25,8 @@ def page() -> str:
     parts = [HEAD, *(claim_section(import_module(f"benchmarks.reproduce.{name}").CLAIM) for name in NAMES)]
     peers = sorted((RESULTS / "peers").glob("*.json"))
     parts.append("## Beside peers\n\n" + "\n".join(peer_section(json.loads(path.read_text())) for path in peers))
-    cost = RESULTS / "cost.json"
-    if cost.exists():
-        parts.append(cost_section(json.loads(cost.read_text())))
+    costs = (RESULTS / "cost.json", RESULTS / "generators.json")
+    parts += [cost_section(json.loads(path.read_text())) for path in costs if path.exists()]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -136,7 +135,14 @@ def peer_section(result: dict[str, Any]) -> str:
 
 def cost_section(result: dict[str, Any]) -> str:
     """What things cost."""
-    lines = ["## Cost", "", result["protocol"], "", "| what | measured | wanted |", "| --- | ---: | --- |"]
+    lines = [
+        f"## {result.get('title', 'Cost')}",
+        "",
+        result["protocol"],
+        "",
+        "| what | measured | wanted |",
+        "| --- | ---: | --- |",
+    ]
     lines += [f"| {row['what']} | {row['measured']} | {row['wanted']} |" for row in result["rows"]]
     return "\n".join([*lines, ""])
 
