@@ -411,6 +411,47 @@ _OWN = (
             "habits": {"part": "Habits", "noise": 0.1},
         },
     ),
+    Card(
+        name="progressive_gan",
+        module="urbild.models.adversarial.progressive_gan",
+        family="adversarial",
+        title="Progressive GAN",
+        paper="Karras et al. 2017, Progressive Growing of GANs for Improved Quality, Stability, and Variation",
+        url="https://arxiv.org/abs/1710.10196",
+        kinds=("image",),
+        verbs=("sample", "decode"),
+        epochs=100,
+        small={
+            "width": 8,
+            "prior": {"part": "Normal", "size": 6},
+            "optimiser": {"part": "Adam", "generator": 1e-3, "critic": 1e-3, "memory": 0.99},
+            "rhythm": {"part": "Steady", "critic": 2},
+            "habits": {"part": "Habits", "average": 0.9},
+        },
+    ),
+    Card(
+        name="adagan",
+        module="urbild.models.adversarial.adagan",
+        family="adversarial",
+        title="AdaGAN: a mixture of GANs, each trained on what those before it miss",
+        paper="Tolstikhin et al. 2017, AdaGAN: Boosting Generative Models",
+        url="https://arxiv.org/abs/1701.02386",
+        kinds=("vector", "image"),
+        verbs=("sample",),
+        epochs=200,
+        small={
+            "component": {
+                "part": "GanComponent",
+                "generator": {"part": "Dense", "width": 8},
+                "critic": {"part": "Dense", "width": 8},
+            },
+            "components": 2,
+            "reweighting": {"part": "Lowest", "share": 0.3},
+            "judge": {"part": "Dense", "width": 8},
+            "judging": 1.0,
+            "learning_rate": 0.05,
+        },
+    ),
 )
 
 
