@@ -26,7 +26,7 @@ from urbild.nets.labels import labelled
 from urbild.nets.priors import Prior
 from urbild.ops.penalties import Critic as Judge
 
-RESTATED, RESTATED_BATCH = 100, 128  # batches of latents behind the statistics of averaged weights
+RESTATED, RESTATED_BATCH = 30, 128  # batches of latents behind the statistics of averaged weights
 
 
 class Game(Model, Samples, Decodes, Conditional):
