@@ -184,7 +184,7 @@ class Turn:
         every: the turn is taken on each `every`-th batch, or where the function of the step says so.
         repeat: moves made on one batch.
         after: called after each move: clipping, a momentum teacher.
-        continues: takes over the optimiser state of "stage/turn".
+        continues: takes over the optimiser state of "stage/turn" and, where both stages average, its moving average.
     """
 
     name: str

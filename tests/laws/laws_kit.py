@@ -24,6 +24,7 @@ from urbild.contract import (
     Scores,
     Source,
     Stage,
+    Turn,
 )
 from urbild.errors import ShapeError
 from urbild.training import Plan, fit
@@ -194,10 +195,17 @@ class Part(Model):
 
     def __init__(self, model: Model, stages: Sequence[Stage]) -> None:
         super().__init__()
-        self.model, self.spec, self._part = model, model.spec, stages
+        self.model, self.spec = model, model.spec
+        here = {f"{stage.name}/{turn.name}" for stage in stages for turn in stage.turns}
+        self._part = [replace(stage, turns=[_within(here, turn) for turn in stage.turns]) for stage in stages]
 
     def stages(self) -> Sequence[Stage]:
         return self._part
+
+
+def _within(here: set[str], turn: Turn) -> Turn:
+    """The turn, which starts anew where the one that it continues is not there."""
+    return turn if turn.continues in here else replace(turn, continues=None)
 
 
 def alone(stage: Stage, number: int) -> Stage:

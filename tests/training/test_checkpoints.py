@@ -2,17 +2,23 @@ import os
 import signal
 import threading
 import time
+from itertools import product
 
 import pytest
 import torch
-from training_toys import OnePlayer, TwoPlayers, TwoStages, rows
+from training_toys import Growing, OnePlayer, TwoPlayers, TwoStages, rows
 
 from urbild.contract import DataSpec
 from urbild.errors import ArtifactError, OptionError
 from urbild.training import CHECKPOINT, Plan, fit, read_csv
 
 SPEC = DataSpec(shape=(6,), kind="vector")
-KINDS = [lambda s: OnePlayer(s, noise=0.2, norm=True, average=0.9), TwoPlayers, TwoStages]
+KINDS = {
+    "one player": lambda s: OnePlayer(s, noise=0.2, norm=True, average=0.9),
+    "two players": TwoPlayers,
+    "two stages": TwoStages,
+    "growing": Growing,
+}
 
 
 class Stop(Exception):
@@ -40,15 +46,21 @@ def stop_at(model, step, stage):
     model.stages = lambda: stages
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=["one player", "two players", "two stages"])
-@pytest.mark.parametrize(("step", "stage"), [(7, 0), (13, -1)])
-def test_an_interrupted_run_reaches_the_same_bits(kind, step, stage, tmp_path):
+FIRST, LAST, BOUNDARY = (7, 0), (13, -1), (1, -1)  # (step, stage) of the cut; the last goes on from a stage's start
+
+
+@pytest.mark.parametrize(
+    ("kind", "cut"),
+    [*product(KINDS.values(), (FIRST, LAST)), (TwoStages, BOUNDARY), (Growing, BOUNDARY)],
+    ids=[*(f"{name}-{cut}" for name, cut in product(KINDS, ("first", "last"))), "two stages-start", "growing-start"],
+)
+def test_an_interrupted_run_reaches_the_same_bits(kind, cut, tmp_path):
     plan = Plan(steps=32, batch=8, checkpoint_every=3, check_every=4, patience=50, log_every=2)
     validation = rows(24, seed=9)
     whole = build(kind)
     straight = fit(whole, rows(), plan, validation=validation)
     broken = build(kind)
-    stop_at(broken, step, stage)
+    stop_at(broken, *cut)
     with pytest.raises(Stop):
         fit(broken, rows(), plan, validation=validation, directory=tmp_path)
     assert (tmp_path / CHECKPOINT).exists()

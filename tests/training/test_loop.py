@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 from torch import nn
-from training_toys import OnePlayer, Rows, TwoPlayers, TwoStages, rows
+from training_toys import Growing, OnePlayer, Rows, TwoPlayers, TwoStages, rows
 
 from urbild.contract import Batch, DataSpec, Model, Stage, Turn
 from urbild.errors import OptionError, TrainingDivergedError
@@ -152,6 +152,26 @@ def test_average_is_what_the_verbs_use():
     for value in seen:
         expected = 0.8 * expected + 0.2 * value
     torch.testing.assert_close(plain.net[0].weight, expected)
+
+
+def test_a_turn_that_continues_another_goes_on_with_its_weights_and_its_average():
+    model, seen = build(Growing), []
+    stages = model.stages()
+    for stage in stages:
+        object.__setattr__(stage.turns[0], "after", lambda: seen.append(weights(model)))
+    model.stages = lambda: stages
+    expected = {name: value for name, value in weights(model).items() if not name.startswith("new")}
+    fresh = weights(model)
+    fit(model, rows(), Plan(steps=10, batch=8))
+    for step, value in enumerate(seen):
+        still = "old" if step >= 5 else "new"
+        if step == 5:
+            expected |= {name: start for name, start in fresh.items() if name.startswith("new")}
+        for name in expected:
+            if not name.startswith(still):
+                expected[name] = 0.8 * expected[name] + 0.2 * value[name]
+    for name, value in weights(model).items():
+        torch.testing.assert_close(value, expected[name])
 
 
 def test_early_stop_keeps_the_best_on_validation():

@@ -1,6 +1,6 @@
 """Small models and data that exercise the loop: one player, two players, two stages, batch statistics, noise."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -102,3 +102,20 @@ class TwoStages(Model):
             Stage(name="codes", solve=self.centre, turns=[Turn(name="rebuild", modules=both, loss=self.rebuild)]),
             Stage(name="head", turns=[head, again], batch=16),
         ]
+
+
+class Growing(Model):
+    """A trunk that two stages train, each with a head of its own; the second goes on where the first ended."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.trunk, self.old, self.new = nn.Linear(spec.size, 4), nn.Linear(4, spec.size), nn.Linear(4, spec.size)
+
+    def stages(self) -> list[Stage]:
+        def loss(head: nn.Module) -> Callable[[Batch], dict[str, Tensor]]:
+            return lambda batch: {"loss": (head(self.trunk(batch.x)) - batch.x).square().mean()}
+
+        small = Turn(name="rebuild", modules=[self.trunk, self.old], loss=loss(self.old))
+        large = Turn(name="rebuild", modules=[self.trunk, self.new], loss=loss(self.new), continues="small/rebuild")
+        return [Stage(name="small", turns=[small], average=0.8), Stage(name="large", turns=[large], average=0.8)]

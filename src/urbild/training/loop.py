@@ -142,7 +142,7 @@ class Loop:
         position.stage, position.step, position.solved = number + 1, 0, False
         position.best, position.waited, position.seconds = inf, 0, seconds
         position.reached, position.stopped = steps, [*position.stopped, stopped]
-        self._state.average, self._state.best, self._players = {}, {}, []
+        self._state.best, self._players = {}, []
         if position.stage < len(self._stages):
             self._save()
 
@@ -174,12 +174,14 @@ class Loop:
             device = next(iter(self._model.parameters())).device
             for held in (self._state.average, self._state.best):
                 held.update({name: value.to(device) for name, value in held.items()})
-        else:
+        if self._state.position.step == 0:
             for player in self._players:
                 if player.turn.continues is not None:
                     recall(player, self._state.carried[player.turn.continues])
-        if stage.average is not None and not self._state.average:
-            self._state.average = {n: p.detach().clone() for player in self._players for n, p in player.own.items()}
+        if stage.average is not None:
+            ours = {name: p for player in self._players for name, p in player.own.items()}
+            fresh = ours.keys() - self._state.average.keys()
+            self._state.average |= {name: ours[name].detach().clone() for name in fresh}
 
     def _turns(self, stage: Stage, source: Source, record: Record, interruption: Interruption) -> str:
         plan, position, fabric = self._plan, self._state.position, self._fabric
@@ -324,20 +326,26 @@ class Loop:
         return Exchanged(self._model, self._state.average)
 
     def _leave(self, stage: Stage) -> None:
-        """Puts the weights in place that the verbs are to use, and keeps the memory that later turns continue."""
-        wanted = {turn.continues for later in self._stages for turn in later.turns}
+        """Puts the weights in place that the verbs are to use, and keeps the memory that later turns continue.
+
+        Weights whose average a later stage continues go on as they are: that stage puts the average in place.
+        """
+        coming = self._stages[self._state.position.stage + 1 :]
+        wanted = {turn.continues for later in coming for turn in later.turns}
+        averaged = {turn.continues for later in coming if later.average is not None for turn in later.turns}
+        going_on: set[str] = set()
         for player in self._players:
             if (full := f"{stage.name}/{player.turn.name}") in wanted:
                 self._state.carried[full] = remembered(player)
+            if full in averaged and not self._state.best:
+                going_on |= player.own.keys()
+        ready = {name: value for name, value in self._state.average.items() if name not in going_on}
         with torch.no_grad():
-            if self._state.best:
-                present = self._model.state_dict()
-                for name, value in self._state.best.items():
-                    present[name].copy_(value)
-            else:
-                present = dict(self._model.named_parameters())
-                for name, value in self._state.average.items():
-                    present[name].copy_(value)
+            present = self._model.state_dict()
+            for name, value in (self._state.best or ready).items():
+                present[name].copy_(value)
+        self._state.average = {name: value for name, value in self._state.average.items() if name in going_on}
+        self._state.carried = {name: memory for name, memory in self._state.carried.items() if name in wanted}
         self._forget_gradients()
 
     def _forget_gradients(self) -> None:
