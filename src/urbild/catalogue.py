@@ -452,6 +452,40 @@ _OWN = (
             "learning_rate": 0.05,
         },
     ),
+    Card(
+        name="minibatch_discrimination_gan",
+        module="urbild.models.adversarial.minibatch_discrimination_gan",
+        family="adversarial",
+        title="GAN with minibatch discrimination, feature matching and historical averaging",
+        paper="Salimans et al. 2016, Improved Techniques for Training GANs",
+        url="https://arxiv.org/abs/1606.03498",
+        kinds=("vector", "image"),
+        verbs=("sample", "decode"),
+        epochs=100,
+        small={
+            "techniques": {"part": "Techniques", "kernels": 3, "size": 2, "averaging": 0.1},
+            "generator": {"part": "Dense", "width": 8},
+            "critic": {"part": "Dense", "width": 8},
+            "rhythm": {"part": "Steady", "critic": 2},
+            "habits": {"part": "Habits", "noise": 0.1},
+        },
+    ),
+    Card(
+        name="semi_supervised_gan",
+        module="urbild.models.adversarial.semi_supervised_gan",
+        family="adversarial",
+        title="Semi-supervised GAN: a classifier of few labels",
+        paper="Salimans et al. 2016, Improved Techniques for Training GANs",
+        url="https://arxiv.org/abs/1606.03498",
+        kinds=("vector", "image"),
+        verbs=("sample", "decode", "classify"),
+        epochs=100,
+        batch=100,
+        small={
+            "generator": {"part": "Dense", "width": 8},
+            "critic": {"part": "Noisy", "width": 8},
+        },
+    ),
 )
 
 
