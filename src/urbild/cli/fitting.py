@@ -15,6 +15,7 @@ from urbild.errors import NotScoringError, OptionError
 if TYPE_CHECKING:
     from urbild.data import Records
     from urbild.detection import Detector
+    from urbild.runs import Run
 
 
 def fit(arguments: Arguments, console: Console) -> Result:
@@ -85,13 +86,13 @@ def train(arguments: Arguments, console: Console) -> Result:
     shared.positive(arguments, "accumulate")
     records = _records(arguments, console, only_normal=arguments["normal"] is not None)
     keys = ["normalise", "patch", "window", "rate", "steps", "seconds", "epochs", "batch", "seed", "precision"]
-    keys += ["clip", "accumulate", "patience", "device", "tensorboard", "codes"]
+    keys += ["clip", "accumulate", "patience", "device", "tensorboard", "frames", "codes"]
     options = {key: arguments[key] for key in keys} | {"size": shared.size(arguments["size"])}
     options |= {"patches_per_image": arguments["patches_per_image"]} if arguments["patch"] else {}
     name = arguments["name"]
     with run_directory(arguments, f"train-{name}", "train") as directory:
         options |= arguments.options
-        runs.train_run(
+        run = runs.train_run(
             name,
             records,
             options,
@@ -99,12 +100,13 @@ def train(arguments: Arguments, console: Console) -> Result:
             resume=arguments["resume"],
             reporter=reporter(console.style),
         )
-    return _after_training(name, records, directory, console)
+    return _after_training(name, records, run, console)
 
 
-def _after_training(name: str, records: "Records", directory: Path, console: Console) -> Result:
+def _after_training(name: str, records: "Records", run: "Run", console: Console) -> Result:
     from urbild import catalogue
 
+    directory = run.directory
     entry, place = catalogue.card(name), shlex.quote(str(directory))
     console.note(f"run: {directory}\n\nNext:")
     if "sample" in entry.verbs:
@@ -116,7 +118,13 @@ def _after_training(name: str, records: "Records", directory: Path, console: Con
     console.note(f"  urbild evaluate {place} PATH")
     if console.quiet:
         console.result(str(directory))
-    return {"directory": str(directory), "model": name, "samples": len(records), "skipped": list(records.skipped)}
+    return {
+        "directory": str(directory),
+        "model": name,
+        "samples": len(records),
+        "skipped": list(records.skipped),
+        "warnings": run.training["warnings"],
+    }
 
 
 def recalibrate(arguments: Arguments, console: Console) -> Result:
@@ -193,6 +201,7 @@ _TRAINING = Group(
         Option("codes", "run of a trained code autoencoder that a prior is built on", str | None, None, "DIR"),
         Option("accumulate", "pieces that a batch is cut into, to save memory", int, 1, "N"),
         Option("tensorboard", "also write TensorBoard's event files into the run", bool, default=False),
+        Option("frames", "pictures, at most, of samples.gif: the same latents while it trains; 0: none", int, 24, "N"),
         *shared.RUN,
     ),
 )

@@ -6,7 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from urbild.evaluation import Evaluation
-from urbild.report import figures
+from urbild.report import figures, words
 from urbild.report.parts import Drawing, Histogram, Training, count, number, percent
 from urbild.training.record import Row
 
@@ -121,7 +121,8 @@ def training(rows: Sequence[Row]) -> Training | None:
             for split, line in lines.items()
         ]
         svg = figures.training(arrays, name=title, key=f"training-{place}")
-        drawings.append(Drawing(title=title, svg=Markup(svg)))
+        said = words.SEEN.get(name.rpartition("/")[2], "")
+        drawings.append(Drawing(title=title, svg=Markup(svg), text=said))
     if not drawings:
         return None
     legend = [("train line", "training samples")]

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from urbild.evaluation import Evaluation, Example
+from urbild.ops.sheets import Pixels
 from urbild.report.parts import Bar, Card, Chip, Drawn, Gallery, Picture, Scale, Table, count, number
-from urbild.report.pictures import Pixels, heat_scale, outline, overlay, palette_css, thumbnail, to_pixels
+from urbild.report.pictures import heat_scale, outline, overlay, palette_css, thumbnail, to_pixels
 
 _BARS = 6
 """Columns shown of a table's row: the ones that contributed most."""

@@ -119,10 +119,15 @@ def _section(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _notices(manifest: Mapping[str, Any], found: Evaluation | None) -> list[str]:
+    warned = [f"While it trained: {text}" for text in _section(manifest, "training").get("warnings", ())]
     if found is not None:
         unreachable = found.threshold is not None and isinf(found.threshold)
-        return ["Alpha is too small for so few calibration samples: nothing can be flagged."] if unreachable else []
-    notices = ["This run has not been evaluated: urbild evaluate DIR PATH scores samples and fills this page."]
+        too_small = "Alpha is too small for so few calibration samples: nothing can be flagged."
+        return [*warned, too_small] if unreachable else warned
+    notices = [
+        *warned,
+        "This run has not been evaluated: urbild evaluate DIR PATH scores samples and fills this page.",
+    ]
     if not manifest.get("calibration"):
         text = "It is not calibrated either: urbild recalibrate DIR PATH takes normal samples and sets a threshold."
         notices.append(text)

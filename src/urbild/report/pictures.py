@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from urbild.artifacts import write_atomically
-
-Pixels: TypeAlias = NDArray[np.uint8]
-"""[H, W, 3]."""
+from urbild.ops.sheets import Pixels, enlarged, sheet
 
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
@@ -168,22 +166,4 @@ def sample_grid(images: NDArray[Any], *, columns: int | None = None, gap: int = 
         columns: images a row; chosen for a nearly square grid when None.
         gap: white pixels between images.
     """
-    return encode(_tiles([_legible(to_pixels(image)) for image in images], columns=columns, gap=gap))
-
-
-def _legible(tile: Pixels) -> Pixels:
-    """A small image enlarged by a whole factor, so that its pixels can be told apart on a screen."""
-    factor = max(1, LEGIBLE // max(tile.shape[:2]))
-    return tile.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def _tiles(tiles: Sequence[Pixels], *, columns: int | None, gap: int) -> Pixels:
-    height, width = tiles[0].shape[:2]
-    columns = columns or int(np.ceil(np.sqrt(len(tiles) * height / width)))
-    columns = min(columns, len(tiles))
-    rows = -(-len(tiles) // columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
-    for place, tile in enumerate(tiles):
-        top, left = place // columns * (height + gap), place % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = tile
-    return sheet
+    return encode(sheet([enlarged(to_pixels(image), LEGIBLE) for image in images], columns=columns, gap=gap))

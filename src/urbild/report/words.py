@@ -54,6 +54,17 @@ SAMPLES: Mapping[str, tuple[str, str]] = {
 }
 """The same of what is measured of generated samples; the name with `REAL` behind it is what real samples score."""
 
+SEEN: Mapping[str, str] = {
+    "estimate": "What the critic thinks it gains: of the earth mover's distance, or of the game's value, which is "
+    "-1.386 where it can tell nothing.",
+    "real": "What the critic says of real samples: D(x), where it gives probabilities.",
+    "fake": "What the critic says of made samples: D(G(z)), where it gives probabilities.",
+    "told": "Pairs that the critic ranks rightly: 0.5 where it can tell nothing, 1 where it has won.",
+    "gradient": "The norm of the critic's gradient, where it is penalised.",
+    "diversity": "How far two samples of the same latents are apart, over how far two real ones are: 0 is collapse.",
+}
+"""What is logged of a game, by the last part of its name."""
+
 REAL = "_real"
 
 

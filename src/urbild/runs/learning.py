@@ -11,6 +11,7 @@ from urbild.data import Preparation, Reading, Records, as_records, split, verify
 from urbild.errors import OptionError, nearest
 from urbild.runs.parts import as_part, load_part, part_options
 from urbild.runs.saving import Run, describe, save
+from urbild.runs.watching import Watcher
 from urbild.training import Plan, Reporter, fit
 
 PATIENCE_HOLDOUT = 0.1
@@ -105,6 +106,7 @@ def train_run(
         directory=directory,
         resume=resume,
         reporter=reporter,
+        watch=True,
     )
     run.data = describe(records)
     if directory is not None:
@@ -144,6 +146,7 @@ def learn(
     directory: Path | None = None,
     resume: bool = False,
     reporter: Reporter | None = None,
+    watch: bool = False,
 ) -> Run:
     """Builds a model for prepared data and trains it; saves nothing but metrics and checkpoints.
 
@@ -158,6 +161,7 @@ def learn(
         directory: for metrics and checkpoints.
         resume: whether to go on from the checkpoint there.
         reporter: told of the run.
+        watch: whether to look at samples while it trains: for warnings, and for an animation in `directory`.
     """
     if isinstance(model, str):
         entry = catalogue.card(model)
@@ -171,6 +175,9 @@ def learn(
         raise OptionError(msg)
     if part is not None and isinstance(built, Adopts):
         built.adopt(part.model)
+    watcher = None
+    if watch:
+        watcher = Watcher(built, source, directory=directory, frames=plan.frames, reporter=reporter)
     outcome = fit(
         built,
         source,
@@ -179,6 +186,10 @@ def learn(
         directory=directory,
         resume=resume,
         reporter=reporter,
+        watch=watcher,
         **recipe,
     )
+    if watcher is not None:
+        watcher.finish()
+        outcome.protocol["warnings"] = watcher.warnings
     return Run(built, name, dict(options), preparation, outcome.protocol, rows=outcome.rows, directory=directory)

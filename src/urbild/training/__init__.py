@@ -6,6 +6,7 @@ from urbild.training.plan import Plan, Precision, pick_device, place
 from urbild.training.progress import Plain, Quiet, Reporter, Rich, reporter
 from urbild.training.record import METRICS, Row, as_csv, read_csv
 from urbild.training.state import CHECKPOINT
+from urbild.training.watch import Watch
 
 __all__ = [
     "CHECKPOINT",
@@ -18,6 +19,7 @@ __all__ = [
     "Reporter",
     "Rich",
     "Row",
+    "Watch",
     "as_csv",
     "fit",
     "pick_device",

@@ -27,6 +27,7 @@ from urbild.training.progress import Quiet, Reporter, clock
 from urbild.training.progress import reporter as make_reporter
 from urbild.training.record import Row
 from urbild.training.state import CHECKPOINT
+from urbild.training.watch import Watch
 
 TRIAL_STEPS, WARM_STEPS = 6, 2
 TRIAL_FROM_STEPS = 300
@@ -43,6 +44,7 @@ def fit(
     directory: str | Path | None = None,
     resume: bool = False,
     reporter: Reporter | None = None,
+    watch: Watch | None = None,
     epochs: float = EPOCHS,
     batch: int = BATCH,
 ) -> Outcome:
@@ -56,6 +58,7 @@ def fit(
         directory: where metrics.csv and checkpoints go, or None.
         resume: whether to go on from the checkpoint in `directory`.
         reporter: told of the run; None says nothing.
+        watch: looks on, in this process: not at a run of `plan.devices` processes that are started here.
         epochs: of the system's recipe, where the plan gives no budget.
         batch: of the system's recipe, where the plan gives none.
 
@@ -84,6 +87,7 @@ def fit(
         resume=resume and directory is not None and (directory / CHECKPOINT).exists(),
         reporter=reporter or Quiet(),
         steps=(),
+        watch=watch,
     )
     if resume and not job.resume and directory is not None:
         job.reporter.note(f"no checkpoint in {directory} yet: starting from the beginning")
@@ -141,7 +145,9 @@ def _steps(fabric: Fabric, job: Job, epochs: float) -> list[int]:
 
 def _trial(fabric: Fabric, job: Job) -> list[float]:
     """Seconds a step of each stage, tried on a copy of the model; one with a source of its own counts as the last."""
-    job = replace(job, model=deepcopy(job.model), directory=None, resume=False, validation=None, reporter=Quiet())
+    job = replace(
+        job, model=deepcopy(job.model), directory=None, resume=False, validation=None, reporter=Quiet(), watch=None
+    )
     each: list[float] = []
     for stage in job.model.stages():
         if not stage.turns or stage.source is not None:
@@ -177,7 +183,7 @@ def _spawn(job: Job, device: torch.device, epochs: float) -> Outcome:
     quiet = isinstance(job.reporter, Quiet)
     fabric = _fabric(job.plan, device, strategy="ddp_spawn")
     threads = max(1, torch.get_num_threads() // job.plan.devices)
-    process: Any = partial(_process, replace(job, reporter=Quiet()), epochs, quiet, threads)
+    process: Any = partial(_process, replace(job, reporter=Quiet(), watch=None), epochs, quiet, threads)
     try:
         protocol, rows, packed = fabric.launch(process)
     except PicklingError as error:

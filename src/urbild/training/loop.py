@@ -25,6 +25,7 @@ from urbild.training.progress import Reporter
 from urbild.training.record import METRICS, Record, Row, read_csv
 from urbild.training.state import Checkpoint, State, recall, remembered, save_checkpoint
 from urbild.training.tools import Exchanged, machine, monitor_of, pieces, seed_all, seeded, share_buffers
+from urbild.training.watch import Watch, as_used
 
 SHOWN_SECONDS = 0.2
 CHECK_BATCH = 512
@@ -56,6 +57,7 @@ class Job:
         resume: whether to go on from the directory's checkpoint.
         reporter: told of the run.
         steps: planned, by stage.
+        watch: looks on, or None.
     """
 
     model: Model
@@ -66,6 +68,7 @@ class Job:
     resume: bool
     reporter: Reporter
     steps: Sequence[int]
+    watch: Watch | None = None
 
 
 class Loop:
@@ -81,6 +84,7 @@ class Loop:
         self._checkpoint: Checkpoint | None = None
         self._batch = 1
         self._main = fabric.is_global_zero
+        self._watch = job.watch if self._main else None
         self._began = time.monotonic()
 
     def run(self) -> Outcome:
@@ -88,6 +92,8 @@ class Loop:
         kept = self._resume() if self._job.resume else []
         directory = self._job.directory if self._main else None
         record = Record(directory, kept=kept, tensorboard=self._plan.tensorboard)
+        if self._watch is not None:
+            self._watch.logged(kept)
         trained = [p for p in self._model.parameters() if p.requires_grad]
         try:
             with Interruption() as interruption:
@@ -138,6 +144,7 @@ class Loop:
             self._remember(stage)
             stopped = self._turns(stage, source, record, interruption)
             self._leave(stage)
+            self._look(stage, record, averaged=False)  # the average, or the best, is in place by now
         steps, seconds = [*position.reached, position.step], position.seconds
         position.stage, position.step, position.solved = number + 1, 0, False
         position.best, position.waited, position.seconds = inf, 0, seconds
@@ -197,6 +204,8 @@ class Loop:
         shown = logged = time.monotonic()
         batches = iter(source.stream(self._order(len(source), steps)))
         stopped = "steps"
+        if position.step == 0:
+            self._look(stage, record)
         while position.step < steps:
             try:
                 batch = next(batches)
@@ -213,7 +222,7 @@ class Loop:
                 reporter.step(position.step, meter.latest, self._batch * meter.count / max(now - logged, 1e-9))
                 shown = now
             if position.step % rhythm.log == 0 or done:
-                record.add(self._rows(stage, "train", meter.means()))
+                self._log(record, self._rows(stage, "train", meter.means()))
                 logged = now
             if (position.step % rhythm.check == 0 or done) and self._check(stage, record):
                 stopped = "patience"
@@ -224,10 +233,23 @@ class Loop:
                 stopped = "time"
                 break
             if position.step % rhythm.save == 0 and not done:
+                self._look(stage, record)
                 self._save()
         meter.flush()
         reporter.close()
         return stopped
+
+    def _log(self, record: Record, rows: list[Row]) -> None:
+        record.add(rows)
+        if self._watch is not None:
+            self._watch.logged(rows)
+
+    def _look(self, stage: Stage, record: Record, *, averaged: bool = True) -> None:
+        if self._watch is None:
+            return
+        with as_used(self._model, self._state.average if averaged else {}, key(self._plan.seed, "look")):
+            values = self._watch.look(self._model, stage, self._state.position.step)
+        record.add(self._rows(stage, "train", values))
 
     def _rhythm(self, steps: int, samples: int) -> "_Rhythm":
         plan, per_epoch = self._plan, max(1, samples // self._batch)

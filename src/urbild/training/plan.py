@@ -37,6 +37,7 @@ class Plan:
         device: "auto", "cpu", "cuda" or "mps".
         devices: processes to train with (DDP).
         tensorboard: also write TensorBoard's event files.
+        frames: pictures, at most, of the animation of samples that a run leaves in its directory; 0 for none.
     """
 
     steps: int | None = None
@@ -54,6 +55,7 @@ class Plan:
     device: str = "auto"
     devices: int = 1
     tensorboard: bool = False
+    frames: int = 24
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -61,6 +63,9 @@ class Plan:
             if entry.name in _POSITIVE and value is not None and not value > 0:
                 msg = f"{entry.name} must be greater than 0, not {value}."
                 raise OptionError(msg)
+        if self.frames < 0:
+            msg = f"frames must be 0 or more, not {self.frames}."
+            raise OptionError(msg)
         if self.precision not in PRECISIONS:
             msg = f"unknown precision {self.precision!r}; {nearest(str(self.precision), PRECISIONS)}"
             raise OptionError(msg)
