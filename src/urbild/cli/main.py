@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from urbild import __version__
-from urbild.cli import classifying, comparing, completing, demo, evaluating, fitting, models, scoring, verbs
+from urbild.cli import classifying, comparing, completing, demo, evaluating, exploring, fitting, models, scoring, verbs
 from urbild.cli.command import Command
 from urbild.cli.console import Console, StoppedError
 from urbild.errors import OptionError, UrbildError, nearest
@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, Command] = {
         verbs.RECONSTRUCT,
         verbs.ENCODE,
         completing.COMPLETE,
+        exploring.EXPLORE,
         classifying.CLASSIFY,
         models.MODELS,
     )
