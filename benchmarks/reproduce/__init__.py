@@ -84,4 +84,5 @@ NAMES = (
     "vqvae_fsdd",
     "classifier",
     "ood",
+    "bigan_mnist",
 )

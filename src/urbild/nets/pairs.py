@@ -44,7 +44,7 @@ class PairCritic(nn.Module):
     def forward(self, pairs: Tensor) -> Tensor:
         """Logits [N] of packs of pairs [N, m (D + Z)]; larger is more real."""
         apart = pairs.reshape(len(pairs), self.packing, -1)
-        x, z = apart.split([prod(self.shape), apart.shape[2] - prod(self.shape)], dim=2)
+        x, z = apart[..., : prod(self.shape)], apart[..., prod(self.shape) :]
         x = x.reshape(len(pairs), self.packing * self.shape[0], *self.shape[1:])
         if x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)

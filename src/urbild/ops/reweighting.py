@@ -53,7 +53,7 @@ def systematic_rows(weights: Tensor, offset: float) -> Tensor:
 
     Args:
         weights: not negative, and not all 0.
-        offset: in [0, 1), uniform.
+        offset: in (0, 1), uniform; at the ends rounding decides.
 
     Source: systematic resampling; Carpenter, Clifford and Fearnhead 1999.
     """

@@ -29,7 +29,8 @@ from torch import Tensor, nn
 
 from urbild.contract import Batch, DataSpec, Losses, Model, Samples, Source, Stage, Turn, adam
 from urbild.errors import OptionError
-from urbild.models.adversarial.components import Component, Weighted, component_for
+from urbild.models.adversarial.components import Component, component_for
+from urbild.models.adversarial.weighted import Weighted
 from urbild.nets import play
 from urbild.nets.adversaries import LEAKY, Architecture, Critic, Pyramid
 from urbild.nets.stock import check_sizes
@@ -160,8 +161,8 @@ class Adagan(Model, Samples):
         with torch.no_grad():
             made = play.worked(self.spec, self.mixed(number, len(batch)))
         real, fake = full(judge(play.worked(self.spec, batch.x))), full(judge(made))
-        told = (real > fake).float().mean()
-        return {"loss": logistic_critic(real, fake).mean(), "told": told}
+        right = (real > fake).detach().float().mean()  # that it tells all is bad news of the mixture, not of the judge
+        return {"loss": logistic_critic(real, fake).mean(), "right": right}
 
     def reweigh(self, number: int, source: Source) -> None:
         """Sets the weights of all samples, from the judge of the first `number` components."""

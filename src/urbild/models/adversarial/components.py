@@ -3,18 +3,25 @@
 # ruff: noqa: D102 -- the methods are documented at their abstract classes
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from urbild.contract import Batch, DataSpec, Model, Source
+from urbild.contract import DataSpec, Model
+from urbild.errors import ShapeError
 from urbild.models.adversarial.bigan import bigan
 from urbild.models.adversarial.dcgan import dcgan
 from urbild.models.adversarial.gan import gan
+from urbild.models.adversarial.growing import GROWN, Schedule
+from urbild.models.adversarial.minibatch_discrimination_gan import (
+    SMOOTHED,
+    TECHNIQUES,
+    Techniques,
+    minibatch_discrimination_gan,
+)
+from urbild.models.adversarial.progressive_gan import AVERAGED, QUICK_ADAM, progressive_gan
+from urbild.models.adversarial.progressive_gan import PENALTY as GROWING_PENALTY
+from urbild.models.adversarial.unrolled_gan import FIVE as FIVE_AHEAD
+from urbild.models.adversarial.unrolled_gan import MINIMAX, SLOW_CRITIC, TANH, unrolled_gan
 from urbild.models.adversarial.veegan import veegan
 from urbild.models.adversarial.wgan import CLIPPED, RMS_PROP, WARM_UP, wgan
 from urbild.models.adversarial.wgan_gp import FIVE, PENALTY, SLOW_ADAM, wgan_gp
@@ -28,13 +35,12 @@ from urbild.nets.games import (
     GradientPenalty,
     Habits,
     Objective,
+    RealPenalty,
 )
+from urbild.nets.lookahead import LookAhead
 from urbild.nets.moves import ADAM, STEADY, Optimiser, Rhythm
 from urbild.nets.pairs import CERTAIN, Encoder
 from urbild.nets.priors import NORMAL, UNIFORM, Prior
-from urbild.ops.reweighting import systematic_rows
-
-GOLDEN = (5**0.5 - 1) / 2  # its multiples, short of whole numbers, are spread evenly however many are taken
 
 
 class Component(ABC):
@@ -166,46 +172,66 @@ class BiganComponent(Component):
         return bigan(spec, **self._options())
 
 
+@dataclass(frozen=True, slots=True)
+class UnrolledComponent(Component):
+    """Unrolled GAN, which the authors of AdaGAN mix: see `unrolled_gan` for the fields."""
+
+    system: ClassVar[str] = "unrolled_gan"
+
+    prior: Prior = NORMAL
+    objective: Objective = MINIMAX
+    lookahead: LookAhead = FIVE_AHEAD
+    generator: Architecture = TANH
+    critic: Architecture = TANH
+    optimiser: Optimiser = SLOW_CRITIC
+    rhythm: Rhythm = STEADY
+    habits: Habits = HABITS
+
+    def build(self, spec: DataSpec) -> Model:
+        return unrolled_gan(spec, **self._options())
+
+
+@dataclass(frozen=True, slots=True)
+class MinibatchComponent(Component):
+    """Minibatch discrimination and its kin: see `minibatch_discrimination_gan` for the fields."""
+
+    system: ClassVar[str] = "minibatch_discrimination_gan"
+
+    prior: Prior = NORMAL
+    objective: Objective = SMOOTHED
+    techniques: Techniques = TECHNIQUES
+    generator: Architecture | None = None
+    critic: Architecture | None = None
+    optimiser: Optimiser = ADAM
+    rhythm: Rhythm = STEADY
+    habits: Habits = HABITS
+
+    def build(self, spec: DataSpec) -> Model:
+        return minibatch_discrimination_gan(spec, **self._options())
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressiveComponent(Component):
+    """Progressive GAN, of images: see `progressive_gan` for the fields."""
+
+    system: ClassVar[str] = "progressive_gan"
+
+    prior: Prior = NORMAL
+    width: int = 128
+    schedule: Schedule = GROWN
+    constraint: GradientPenalty | RealPenalty = GROWING_PENALTY
+    drift: float = 0.001
+    optimiser: Optimiser = QUICK_ADAM
+    rhythm: Rhythm = STEADY
+    habits: Habits = AVERAGED
+
+    def build(self, spec: DataSpec) -> Model:
+        if spec.kind != "image":
+            msg = f"ProgressiveComponent grows images, and {spec.kind} data are none; take GanComponent()."
+            raise ShapeError(msg)
+        return progressive_gan(spec, **self._options())
+
+
 def component_for(spec: DataSpec, chosen: Component | None) -> Component:
     """The chosen game, or the usual one for such data."""
     return chosen or (DcganComponent() if spec.kind == "image" else GanComponent())
-
-
-class Weighted(Source):
-    """As many samples as a source has, drawn from it by weight, anew in each epoch.
-
-    Drawing instead of weighing losses suits every game: batch statistics, packs and penalties see the weighted law
-    without knowing of weights, and samples of weight 0 cost nothing. A sample is drawn as often as its weight says,
-    rounded up or down; under equal weights each is drawn once, in its own place.
-
-    Args:
-        source: of all samples.
-        weights: [N], which need not sum to 1; empty for equal ones.
-    """
-
-    def __init__(self, source: Source, weights: Tensor) -> None:
-        self.spec, self._source = source.spec, source
-        self._weights = weights.detach().cpu().double() if len(weights) else torch.ones(len(source)).double()
-        assert len(self._weights) == len(source)
-        self._drawn: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
-        self.labels = None if source.labels is None else source.labels[self.rows(0)]
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def rows(self, epoch: int) -> np.ndarray:
-        """Rows [N] of the source that stand in for its own in an epoch."""
-        if self._drawn[0] != epoch:
-            offset = ((epoch + 1) * GOLDEN) % 1.0
-            self._drawn = (epoch, systematic_rows(self._weights, offset).numpy())
-        return self._drawn[1]
-
-    def fetch(self, rows: Sequence[int], *, epoch: int = 0) -> Batch:
-        return self._source.fetch(self._own(epoch, rows), epoch=epoch)
-
-    def stream(self, plan: Iterable[tuple[int, Sequence[int]]]) -> Iterator[Batch]:
-        return self._source.stream((epoch, self._own(epoch, rows)) for epoch, rows in plan)
-
-    def _own(self, epoch: int, rows: Sequence[int]) -> list[int]:
-        found: list[int] = self.rows(epoch)[np.asarray(rows, dtype=np.int64)].tolist()
-        return found

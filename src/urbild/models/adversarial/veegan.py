@@ -30,7 +30,7 @@ from urbild.nets.priors import NORMAL, Prior
 from urbild.nets.statistics import anew, batch_norms
 from urbild.ops.precision import full
 
-RESTATED, RESTATED_BATCH = 100, 128  # batches behind the statistics of averaged weights
+RESTATED, RESTATED_BATCH = 30, 128  # batches behind the statistics of averaged weights
 
 
 class Veegan(Model, Samples, Encodes, Decodes):
