@@ -9,7 +9,7 @@ from explore_kit import codes
 from PIL import Image
 
 from urbild.errors import DataError
-from urbild.exploration import animation, captioned, map2d, scatter
+from urbild.exploration import labelled, map2d, scatter
 
 
 def apart(points, labels):
@@ -57,24 +57,12 @@ def test_what_cannot_be_mapped():
         map2d(torch.ones(6, 3))
 
 
-def png(value):
-    stream = BytesIO()
-    Image.fromarray(np.full((12, 20, 3), value, np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def test_an_animation_goes_there_and_back():
-    with Image.open(BytesIO(animation([png(0), png(90), png(200)]))) as film:
-        assert film.n_frames == 4
-        film.seek(3)
-        assert film.convert("RGB").getpixel((0, 0)) == (90, 90, 90)
-
-
-def test_words_stand_below_and_are_not_cut():
-    with Image.open(BytesIO(captioned(png(90), "drawn from a Gaussian fitted to 30 codes"))) as picture:
-        assert picture.height > 12
-        assert picture.width > 150
-        assert picture.getpixel((3, 3)) == (90, 90, 90)
+def test_words_stand_above_and_are_not_cut():
+    picture = np.full((12, 20, 3), 90, np.uint8)
+    found = labelled(picture, "drawn from a Gaussian fitted to 30 codes")
+    assert (found[-12:, :20] == picture).all()
+    assert found.shape[1] > 150
+    assert labelled(np.zeros((12, 900, 3), np.uint8), "words").shape[1] == 900
 
 
 @pytest.mark.parametrize("labels", [None, np.arange(30) % 3 - 1])

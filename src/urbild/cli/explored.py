@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
     from urbild.data import Records
     from urbild.exploration import Law
+    from urbild.ops.sheets import Pixels
     from urbild.runs import Run
 
 MOST, MOST_SEARCHED = 2000, 64  # codes of data, where an encoder gives them and where each is searched
+MILLISECONDS = 120  # that a frame is shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,25 +198,30 @@ def write_lines(
     values = np.asarray(restored)
     values = values.reshape(count, steps, *values.shape[1:])
     if asked.out.suffix in (".png", ".gif"):
-        picture = _film(values, law) if asked.out.suffix == ".gif" else _sheet(values, law, columns or steps)
-        shared.write(asked.out, picture)
+        from urbild.report.pictures import encode
+
+        still = asked.out.suffix == ".png"
+        shared.write(asked.out, encode(_sheet(values, law, columns or steps)) if still else _film(values, law))
         return
     verbs.save(asked.out, values, None if ids is None else list(ids), [])
 
 
-def _sheet(values: Any, law: "Law | None", columns: int) -> bytes:
-    from urbild.exploration import captioned
-    from urbild.report import sample_grid
+def _sheet(values: Any, law: "Law | None", columns: int) -> "Pixels":
+    from urbild.exploration import labelled
+    from urbild.ops.sheets import enlarged, sheet
+    from urbild.report.pictures import LEGIBLE, to_pixels
 
-    grid = sample_grid(values.reshape(-1, *values.shape[2:]), columns=columns)
-    return captioned(grid, f"codes drawn from {law.label}") if law is not None and law.fitted else grid
+    tiles = [enlarged(to_pixels(image), LEGIBLE) for image in values.reshape(-1, *values.shape[2:])]
+    laid = sheet(tiles, columns=columns)
+    return labelled(laid, f"codes drawn from {law.label}") if law is not None and law.fitted else laid
 
 
 def _film(values: Any, law: "Law | None") -> bytes:
-    from urbild.exploration import animation
+    """There and back, for ever."""
+    from urbild.ops.sheets import animation
 
-    side = int(len(values) ** 0.5 + 0.999)
-    return animation([_sheet(values[:, [point]], law, side) for point in range(values.shape[1])])
+    frames = [_sheet(values[:, [point]], law, ceil(sqrt(len(values)))) for point in range(values.shape[1])]
+    return animation(frames + frames[-2:0:-1], milliseconds=MILLISECONDS, last=MILLISECONDS, colours=256)
 
 
 def told(asked: Asked, what: str, count: int, **more: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from io import BytesIO
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 from urbild.cli import explored, shared
@@ -217,7 +218,7 @@ def sample(asked: Asked) -> Result:
 
     n = asked.arguments["n"]
     made = decoded(asked.run.model, explored.drawn(asked, law, n), given=explored.classes(asked, n))
-    explored.write_lines(asked, made[:, None], [0], law=law, columns=int(n**0.5 + 0.999))
+    explored.write_lines(asked, made[:, None], [0], law=law, columns=ceil(sqrt(n)))
     return explored.told(asked, "samples", n, law=law)
 
 

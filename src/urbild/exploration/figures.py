@@ -1,45 +1,25 @@
-"""Pictures of a latent space: scatters of codes, animations, and a line of words below a picture."""
+"""Pictures of a latent space: scatters of codes, and a picture that says where its codes come from."""
 
 from collections.abc import Sequence
 from io import BytesIO
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageFont
+
+from urbild.ops.sheets import Pixels, captioned
 
 _NAMED = 20  # classes that a legend names
-_LINE, _MARGIN = 18, 4  # px
+_MARGIN = 4  # px
 
 
-def animation(pictures: Sequence[bytes], *, milliseconds: int = 120) -> bytes:
-    """PNG pictures of one size as a GIF that goes there and back, for ever.
-
-    Args:
-        pictures: at least one.
-        milliseconds: that each is shown.
-    """
-    frames = []
-    for picture in pictures:
-        with Image.open(BytesIO(picture)) as opened:
-            frames.append(opened.convert("RGB").quantize(256, dither=Image.Dither.NONE))
-    frames += frames[-2:0:-1]
-    stream = BytesIO()
-    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
-    return stream.getvalue()
-
-
-def captioned(picture: bytes, words: str) -> bytes:
-    """A PNG picture with a line of words below, widened where they need it."""
+def labelled(picture: Pixels, words: str) -> Pixels:
+    """A picture below a line of words, widened where they need it."""
     font = ImageFont.load_default()
-    with Image.open(BytesIO(picture)) as opened:
-        shown = opened.convert("RGB")
-    width = max(shown.width, round(ImageDraw.Draw(shown).textlength(words, font=font)) + 2 * _MARGIN)
-    sheet = Image.new("RGB", (width, shown.height + _LINE), "white")
-    sheet.paste(shown)
-    ImageDraw.Draw(sheet).text((_MARGIN, shown.height + _MARGIN // 2), words, fill="black", font=font)
-    stream = BytesIO()
-    sheet.save(stream, "PNG", optimize=True)
-    return stream.getvalue()
+    missing = ceil(font.getlength(words)) + _MARGIN - picture.shape[1]
+    wide = np.pad(picture, ((0, 0), (0, max(0, missing)), (0, 0)), constant_values=255)
+    return captioned(wide, words)
 
 
 def scatter(
