@@ -11,6 +11,7 @@ from urbild.nets.moves import Checked
 from urbild.nets.stock import check_sizes
 
 SMALLEST, LARGEST_BATCH_SIDE = 4, 16
+MOST_CHANNELS, CHANNELS = 512, 16384  # the latter is channels times the shorter side (the paper's 8192 / 2^s)
 
 
 def pyramid(size: Size) -> tuple[Size, ...]:
@@ -34,6 +35,11 @@ def pyramid(size: Size) -> tuple[Size, ...]:
         if min(start) < 2 * SMALLEST:
             found.append(tuple((start[0] << level, start[1] << level) for level in range(doublings + 1)))
     return min(found, key=lambda sizes: sizes[-1][0] * sizes[-1][1])
+
+
+def widths(sizes: Sequence[Size], width: int) -> list[int]:
+    """Channels at each size, at most `width`."""
+    return [max(1, min(width, MOST_CHANNELS, CHANNELS // min(size))) for size in sizes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from urbild.contract import Batch, DataSpec, Decodes, Losses, Model, Samples, Stage
-from urbild.models.adversarial.growing import GROWN, Phase, Schedule, overall, pyramid
+from urbild.models.adversarial.growing import GROWN, Phase, Schedule, overall, pyramid, widths
 from urbild.nets import play
 from urbild.nets.equalised import (
     RECTIFIED,
@@ -58,12 +58,6 @@ from urbild.ops.resampling import resize
 PENALTY = GradientPenalty()
 QUICK_ADAM = Adam(generator=1e-3, critic=1e-3, momentum=0.0, memory=0.99)
 AVERAGED = Habits(average=0.999)
-MAPS = 16384  # channels times the shorter side, where the maps are large (the paper's 8192 / 2^s)
-
-
-def widths(sizes: Sequence[Size], width: int) -> list[int]:
-    """Channels at each size, at most `width`."""
-    return [max(1, min(width, 512, MAPS // min(size))) for size in sizes]
 
 
 def _rectifier() -> nn.Module:
