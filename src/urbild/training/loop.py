@@ -144,7 +144,7 @@ class Loop:
             self._remember(stage)
             stopped = self._turns(stage, source, record, interruption)
             self._leave(stage)
-            self._look(stage, record, averaged=False)  # the average, or the best, is in place by now
+            self._look(stage, record)
         steps, seconds = [*position.reached, position.step], position.seconds
         position.stage, position.step, position.solved = number + 1, 0, False
         position.best, position.waited, position.seconds = inf, 0, seconds
@@ -244,10 +244,10 @@ class Loop:
         if self._watch is not None:
             self._watch.logged(rows)
 
-    def _look(self, stage: Stage, record: Record, *, averaged: bool = True) -> None:
+    def _look(self, stage: Stage, record: Record) -> None:
         if self._watch is None:
             return
-        with as_used(self._model, self._state.average if averaged else {}, key(self._plan.seed, "look")):
+        with as_used(self._model, self._state.average, key(self._plan.seed, "look")):
             values = self._watch.look(self._model, stage, self._state.position.step)
         record.add(self._rows(stage, "train", values))
 
