@@ -483,7 +483,7 @@ _OWN = (
         batch=100,
         small={
             "generator": {"part": "Dense", "width": 8},
-            "critic": {"part": "Noisy", "width": 8},
+            "critic": {"part": "Noisy", "width": 32},
         },
     ),
 )

@@ -130,7 +130,8 @@ def unrolled_gan(
     Raises:
         OptionError: an option is out of range, or does not fit the data.
     """
+    rules = Rules(objective=objective, optimiser=optimiser, rhythm=rhythm, habits=habits)
+    rules.check()
     lookahead.check()
     lookahead.fits(optimiser)
-    rules = Rules(objective=objective, optimiser=optimiser, rhythm=rhythm, habits=habits)
     return UnrolledGan(game(spec, prior, generator, critic, rules), lookahead)
