@@ -130,11 +130,18 @@ def test_a_critic_without_an_opponent_wins(tmp_path):
     assert warned[0].startswith("warning: the critic has won outright (stage game, step")
 
 
-def test_collapse_needs_two_looks():
+def collapses(*values: float) -> list[bool]:
     sign = Collapse()
-    values = (0.1, 0.9, 0.1, 0.9, 0.1, 0.05, 0.05)
     texts = [sign.read(Row("game", step, 0.0, "train", "samples/diversity", v)) for step, v in enumerate(values)]
-    assert [text is not None for text in texts] == [False] * 5 + [True, False]
+    return [text is not None for text in texts]
+
+
+def test_collapse_needs_two_looks():
+    assert collapses(0.1, 0.9, 0.1, 0.9, 0.1, 0.05, 0.05) == [False] * 5 + [True, False]
+
+
+def test_samples_that_begin_to_differ_have_not_collapsed():
+    assert not any(collapses(0.01, 0.05, 0.1, 0.2, 0.6))
 
 
 def test_spread_is_the_mean_distance_of_two():

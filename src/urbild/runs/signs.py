@@ -4,34 +4,35 @@ from dataclasses import dataclass, field
 
 from urbild.training import Row
 
-ALIKE, IN_A_ROW = 0.25, 2
+ALIKE = 0.25
 TOLD, BELIEVED, ROWS = 0.99, 0.02, 20
 
 
 @dataclass(slots=True)
 class Collapse:
-    """Made samples differ much less among themselves than real ones do, at two looks in a row.
+    """Made samples differ much less among themselves than real ones do, at two looks in a row, and not more and more.
 
     Attributes:
-        seen: looks in a row at which they did.
+        before: the share of the look before, while it was small.
         over: whether it has been said.
     """
 
-    seen: int = 0
+    before: float | None = None
     over: bool = False
 
     def read(self, row: Row) -> str | None:
         """The warning, once, at the row that gives cause to it."""
         if row.name != "samples/diversity" or self.over:
             return None
-        self.seen = self.seen + 1 if row.value < ALIKE else 0
-        self.over = self.seen == IN_A_ROW
+        # a game that has only begun is small as well, but grows
+        self.over = self.before is not None and row.value < ALIKE and row.value <= self.before
+        self.before = row.value if row.value < ALIKE else None
         if not self.over:
             return None
         return (
             f"the samples have collapsed (stage {row.stage}, step {row.step:,}): two of them are "
             f"{100 * row.value:.0f} % as far apart as two real ones; packing or noise (habits), a lower learning rate, "
-            "or another system such as wgan_gp may help."
+            "or another system may help."
         )
 
 
