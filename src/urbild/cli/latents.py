@@ -69,7 +69,7 @@ def _curve(asked: Asked) -> "Literal['spherical', 'linear']":
     if curve != "auto":
         return "spherical" if curve == "spherical" else "linear"
     own = own_law(asked.run.model)
-    return "spherical" if own is not None and "normal" in own.label else "linear"
+    return "spherical" if own is not None and own.normal else "linear"
 
 
 def traverse(asked: Asked) -> Result:

@@ -33,10 +33,12 @@ class Law(ABC):
         mean: [Z].
         scale: [Z] standard deviations.
         bound: codes lie in [-bound, bound], or None.
+        normal: whether it is the standard normal, whose draws lie near a sphere where Z is large.
     """
 
     label: str
     fitted: bool = False
+    normal: bool = False
     mean: Tensor
     scale: Tensor
     bound: float | None = None
@@ -89,8 +91,13 @@ class FromPrior(Law):
         return 1.0 if isinstance(self.prior, Uniform) else None
 
     @property
+    def normal(self) -> bool:  # type: ignore[override]
+        """Whether it is `Normal`."""
+        return isinstance(self.prior, Normal)
+
+    @property
     def _known(self) -> float | None:
-        return 1.0 if isinstance(self.prior, Normal) else 1 / sqrt(3) if isinstance(self.prior, Uniform) else None
+        return 1.0 if self.normal else 1 / sqrt(3) if isinstance(self.prior, Uniform) else None
 
     def _drawn(self) -> Tensor:
         generator = torch.Generator().manual_seed(0)
@@ -99,7 +106,7 @@ class FromPrior(Law):
     def draw(self, n: int, *, generator: torch.Generator, truncation: float | None = None) -> Tensor:  # noqa: D102
         if truncation is None:
             return self.prior.draw(n, self.size, device=torch.device("cpu"), generator=generator)
-        if not isinstance(self.prior, Normal):
+        if not self.normal:
             raise _not_normal(self.label)
         return truncated_normal(n, self.size, truncation, generator)
 
