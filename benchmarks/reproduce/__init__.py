@@ -85,4 +85,5 @@ NAMES = (
     "classifier",
     "ood",
     "bigan_mnist",
+    "progressive_mnist",
 )
