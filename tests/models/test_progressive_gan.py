@@ -101,6 +101,19 @@ def test_without_drift_the_losses_are_the_wasserstein_ones() -> None:
     torch.testing.assert_close(Drifting(0.001).critic(real, fake) - plain.critic(real, fake), 0.001 * real.square())
 
 
+def test_losses_in_bf16_are_near_those_in_single_precision() -> None:
+    model, x = built(width=16), images(8)
+    for loss in (model.critic_loss, model.generator_loss):
+        for phase in model.phases[1:3]:
+            found = []
+            for narrow in (False, True):
+                torch.manual_seed(0)
+                with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+                    found.append(loss(batch(x, progress=0.5), phase=phase)["loss"])
+            assert found[1].dtype == torch.float32
+            torch.testing.assert_close(found[1], found[0], atol=0.03, rtol=0.03)
+
+
 def test_a_turn_moves_its_player_alone_and_nothing_that_has_not_grown() -> None:
     for kept, moved in (("generator", "critic"), ("critic", "generator")):
         model = built()
