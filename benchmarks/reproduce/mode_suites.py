@@ -55,7 +55,7 @@ STEPS = {
     PACKED: 12_000,
     UNROLLED: 2500,
     FAR: 1300,
-    "minibatch_discrimination_gan": 5000,
+    "minibatch_discrimination_gan": 2500,
     "wgan": 14_000,
     "wgan_gp": 8000,
     "veegan": 7000,
