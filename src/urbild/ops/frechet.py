@@ -63,4 +63,5 @@ def frechet_distance(one: Moments, other: Moments) -> float:
 def _root(covariance: Tensor) -> Tensor:
     """R [D, D] with R R' = C."""
     spread, axes = torch.linalg.eigh(covariance)
-    return axes.mul_(spread.clamp(min=0).sqrt())  # in place: of 3,072 values a matrix takes 75 MB
+    root: Tensor = axes.mul_(spread.clamp(min=0).sqrt())  # in place: of 3,072 values a matrix takes 75 MB
+    return root

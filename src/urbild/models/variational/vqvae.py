@@ -18,7 +18,7 @@ draw enters it. The map is the squared error of the reconstruction at each site.
 Without a prior over its symbols the model does not sample.
 
 Departures from the paper: networks of the authors' later example, whose residual blocks are narrow (a quarter of the
-hidden channels); any H x W.
+hidden channels); any H x W; the learning rate falls to 0 over the last tenth of the updates.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
@@ -48,6 +48,7 @@ from urbild.nets.observations import Observation
 from urbild.nets.quantisers import Ema, Grouped, Quantiser, grouped
 from urbild.ops.distances import mean_squared_error, site_error
 from urbild.ops.precision import full
+from urbild.ops.schedules import settling
 
 CENTRE = 0.5  # of pixels: networks see them in [-1/2, 1/2]
 
@@ -144,6 +145,7 @@ class Vqvae(Model, Discrete, Reconstructs, Scores):
             modules=(self.encoder, self.quantiser, self.decoder, self.reader),
             loss=self.loss,
             optimiser=adam(self.learning_rate),
+            rate=settling,
         )
         solve = self.reader.solve if isinstance(self.reader, SquaredError) else None
         return (Stage(name="vqvae", turns=(turn,), solve=solve),)

@@ -13,7 +13,8 @@ is that of `vqvae`, with the terms of both codebooks; so are the score, which ad
 row; `indices` gives the two maps. Without a prior over them the model does not sample.
 
 Departures from the paper: sides are halved once to the bottom map and once more to the top by default, for small
-images; residual blocks are narrow (a quarter of the hidden channels).
+images; residual blocks are narrow (a quarter of the hidden channels); the learning rate falls to 0 over the last tenth
+of the updates.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
@@ -44,6 +45,7 @@ from urbild.nets.observations import Observation
 from urbild.nets.quantisers import Codebook, Ema, Quantiser
 from urbild.ops.distances import site_error
 from urbild.ops.precision import full
+from urbild.ops.schedules import settling
 
 
 class Networks(NamedTuple):
@@ -95,6 +97,7 @@ class Vqvae2(Model, Discrete, Reconstructs, Scores):
             modules=(*modules, self.top_book, self.bottom_book, self.reader),
             loss=self.loss,
             optimiser=adam(self.learning_rate),
+            rate=settling,
         )
         solve = self.reader.solve if isinstance(self.reader, SquaredError) else None
         return (Stage(name="vqvae2", turns=(turn,), solve=solve),)
