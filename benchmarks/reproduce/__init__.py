@@ -86,4 +86,8 @@ NAMES = (
     "ood",
     "bigan_mnist",
     "progressive_mnist",
+    "stacked_digits",
+    "gans_mnist",
+    "gans_fashion",
+    "conditional_gans",
 )
