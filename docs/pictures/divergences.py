@@ -67,7 +67,7 @@ def draw(path: Path) -> None:
     divergence.text(6, np.log(2) + 0.015, "ln 2", ha="right", color=MUTED, size=8)
     divergence.set(title="Jensen-Shannon divergence, nats", xlabel="gap", ylim=(0, 0.8))
     divergence.legend(frameon=False, fontsize=8, loc="lower right")
-    distance.set(title="earth mover's distance: the gap, for all three", xlabel="gap", ylim=(0, 6.3))
+    distance.set(title="earth mover's distance: the gap", xlabel="gap", ylim=(0, 6.3))
     save(path, figure)
 
 
