@@ -84,6 +84,8 @@ NAMES = (
     "vqvae_fsdd",
     "classifier",
     "ood",
+    "mode_suites",
+    "semi_supervised_mnist",
     "bigan_mnist",
     "progressive_mnist",
     "stacked_digits",
