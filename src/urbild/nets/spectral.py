@@ -1,10 +1,12 @@
 """Spectral normalisation, and the names of the ways to normalise a player of an adversarial game."""
 
-from typing import Literal, TypeAlias, cast
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 Normaliser: TypeAlias = Literal["none", "batch", "group", "spectral"]
 
@@ -41,4 +43,27 @@ def spectral(network: nn.Module) -> nn.Module:
             for _ in range(WARM_UP):
                 entries[0](weight)
             entries[0] = _Precise(entries[0])
+            _make_sendable(layer)
     return network
+
+
+def _make_sendable(layer: nn.Module) -> None:
+    """Lets a normalised layer be pickled, as several processes need it; the class that torch gave it refuses."""
+    own: Any = type(layer)  # this layer's alone
+    own.__reduce__ = _reduced
+
+
+def _reduced(layer: nn.Module) -> tuple[Callable[..., nn.Module], tuple[Any, ...]]:
+    return _rebuilt, (type(layer).__bases__[0], layer.__dict__)
+
+
+def _rebuilt(kind: type[nn.Module], state: dict[str, Any]) -> nn.Module:
+    """A normalised layer as it was: its weight is put back, and normalised by what was sent. Draws nothing."""
+    modules = dict(state["_modules"])
+    weight = modules.pop("parametrizations")["weight"]
+    layer = kind.__new__(kind)
+    layer.__dict__ = {**state, "_modules": modules, "_parameters": {"weight": weight.original, **state["_parameters"]}}
+    register_parametrization(layer, "weight", nn.Identity(), unsafe=True)
+    cast("nn.ModuleDict", layer.parametrizations)["weight"] = weight
+    _make_sendable(layer)
+    return layer
