@@ -369,6 +369,9 @@ class Conditional:
     A system whose condition is an option inherits it always, and has no labels where it was built without one. Where
     `given` is None, a model with labels chooses the classes of its samples itself.
 
+    A buffer `seen` [classes] says which of them training had samples of, of a model that asks; others are refused, and
+    not chosen.
+
     Attributes:
         labels: names of the classes by number; empty where this model is not conditional.
     """
@@ -381,10 +384,18 @@ def labels_of(model: object) -> tuple[str, ...]:
     return model.labels if isinstance(model, Conditional) else ()
 
 
+def known_classes(model: object) -> Tensor:
+    """Numbers [K] of the classes that a model can be asked for; before training, of all that have a name."""
+    seen = getattr(model, "seen", None)
+    if isinstance(model, Conditional) and isinstance(seen, Tensor) and bool(seen.any()):
+        return seen.nonzero()[:, 0].cpu()
+    return torch.arange(len(labels_of(model)))
+
+
 def in_turn(model: object, n: int, start: int = 0) -> Tensor | None:
-    """Labels [n] of all classes in turn, from the sample number `start` on; None where a model is not conditional."""
-    count = len(labels_of(model))
-    return torch.arange(start, start + n) % count if count else None
+    """Labels [n] of all known classes in turn, from the sample number `start` on; None for a model without any."""
+    known = known_classes(model)
+    return known[torch.arange(start, start + n) % len(known)] if len(known) else None
 
 
 VERBS: Mapping[str, type] = {

@@ -9,7 +9,7 @@ import torch
 from models_kit import DIGITS, digits, train
 from torch import Tensor
 
-from urbild.contract import Batch, DataSpec, Model, Source, Stage
+from urbild.contract import Batch, DataSpec, Model, Source, Stage, known_classes
 from urbild.errors import DataError, OptionError, TrainingDivergedError
 from urbild.models.adversarial.conditional_gan import conditional_gan
 from urbild.models.adversarial.dcgan import dcgan
@@ -309,6 +309,25 @@ def test_a_class_that_was_never_seen_is_refused() -> None:
     for label in (-1, 2):
         with pytest.raises(OptionError, match="not one of the 2"):
             model.sample(1, given=torch.tensor([label]))
+
+
+def test_a_class_without_a_sample_in_training_is_refused_and_not_chosen() -> None:
+    x, _ = labelled(8)
+    spec = replace(POINTS, classes=("left", "middle", "right"))
+    model = conditional_gan(spec, **TINY)  # type: ignore[arg-type]
+    assert known_classes(model).tolist() == [0, 1, 2], "not trained yet"
+    fit(model, Labelled(spec, x, 2 * (torch.arange(len(x)) % 2)), Plan(steps=2, batch=4, device="cpu"))
+    copy = conditional_gan(spec, **TINY).eval()  # type: ignore[arg-type]
+    copy.load_state_dict(model.state_dict())
+    for trained in (model, copy):
+        assert isinstance(trained, Game)
+        with pytest.raises(OptionError, match="class 'middle' had no sample in training"):
+            trained.sample(2, given=torch.tensor([0, 1]))
+        drawn, asked = (
+            trained.sample(4, given=given, generator=torch.Generator().manual_seed(0))
+            for given in (None, torch.tensor([0, 2, 0, 2]))
+        )
+        assert torch.equal(drawn, asked)
 
 
 def test_fewer_samples_than_a_pack_are_refused() -> None:

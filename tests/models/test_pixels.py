@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models_kit import DIGITS, digits, train
+from models_kit import DIGITS, Rows, digits, train
 from torch import Tensor, nn
 
 from urbild.catalogue import build
@@ -221,6 +221,25 @@ def test_classes_change_the_samples_and_the_likelihood() -> None:
         assert torch.allclose(model.log_prob(x).value, each.logsumexp(0) - log(2)), "without a class, their mixture"
     with pytest.raises(OptionError, match="not one of the 2"):
         model.sample(1, given=torch.tensor([2]))
+
+
+def test_a_class_without_a_sample_in_training_is_no_part_of_the_mixture() -> None:
+    model = made("gated_pixelcnn", COLOUR, {**SYSTEMS["gated_pixelcnn"], "conditional": True})
+    x = some_symbols(COLOUR) / 3
+    source = Rows(COLOUR, x)
+    source.labels = np.ones(len(x), dtype=np.int64)
+    look = model.stages()[0].solve
+    assert look is not None
+    look(source)
+    with pytest.raises(OptionError, match="had no sample in training"):
+        model.sample(1, given=torch.tensor([0]))
+    given = torch.ones(len(x), dtype=torch.long)
+    with torch.no_grad():
+        assert torch.equal(model.log_prob(x).value, model.log_prob(x, given=given).value)
+    drawn, asked = (
+        model.sample(3, given=classes, generator=torch.Generator().manual_seed(0)) for classes in (None, given[:3])
+    )
+    assert torch.equal(drawn, asked)
 
 
 def test_a_class_of_weight_zero_is_no_condition() -> None:

@@ -1,6 +1,8 @@
-"""Classes of training samples: that there are some, that every sample has one, and that each has a name."""
+"""Classes of training samples: that there are some, that every sample has one, that each has a name, and which."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from urbild.contract import DataSpec, Source
 from urbild.errors import DataError, OptionError
@@ -32,6 +34,27 @@ def labelled(source: Source) -> Source:
     assert source.labels is not None  # else all are missing
     check_named(source.labels, source.spec.classes)
     return source
+
+
+def seen_in(source: Source, classes: int) -> Tensor:
+    """Which classes a `labelled` source has samples of: bool [classes]."""
+    assert source.labels is not None  # `labelled` made sure
+    return torch.from_numpy(np.bincount(source.labels, minlength=classes) > 0)
+
+
+def check_seen(given: Tensor, seen: Tensor, names: tuple[str, ...]) -> None:
+    """Refuses classes `given` [N] that a model was not trained on; where none was seen, it is not trained yet.
+
+    Raises:
+        OptionError: one is no number of a name, or had no sample in training.
+    """
+    if bool(((given < 0) | (given >= len(names))).any()):
+        msg = f"a class is not one of the {len(names)} that the model was trained on."
+        raise OptionError(msg)
+    never = given[~seen[given]] if bool(seen.any()) else given[:0]
+    if len(never):
+        msg = f"class {names[int(never[0])]!r} had no sample in training, so it cannot be asked for; ask for another."
+        raise OptionError(msg)
 
 
 def check_named(labels: np.ndarray, classes: tuple[str, ...]) -> None:

@@ -12,17 +12,17 @@ averaged weights, as the mean over batches of latents.
 # ruff: noqa: D102 -- the verbs are documented in the contract
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from urbild.contract import Batch, Conditional, DataSpec, Decodes, Losses, Model, Samples, Source, Stage
-from urbild.errors import OptionError
+from urbild.contract import Batch, Conditional, DataSpec, Decodes, Losses, Model, Samples, Source, Stage, in_turn
 from urbild.nets import play
 from urbild.nets.adversaries import Architecture, Critic
 from urbild.nets.games import Rules
-from urbild.nets.labels import labelled
+from urbild.nets.labels import check_seen, labelled, seen_in
 from urbild.nets.priors import Prior
 from urbild.ops.penalties import Critic as Judge
 
@@ -56,6 +56,9 @@ class Game(Model, Samples, Decodes, Conditional):
         self.latent = prior.entries(spec)
         self.generator, self.critic = generator, critic
         self.labels = spec.classes if classes else ()
+        if classes:
+            self.seen: Tensor
+            self.register_buffer("seen", torch.zeros(classes, dtype=torch.bool))  # in training
 
     def stages(self) -> Sequence[Stage]:
         players = play.turns(
@@ -66,9 +69,14 @@ class Game(Model, Samples, Decodes, Conditional):
             generator_loss=self.generator_loss,
         )
         game = play.stage("game", self.rules, players, labelled if self.classes else None)
+        if self.classes:
+            game = replace(game, solve=self._look)
         if self.rules.habits.average is not None and _batch_norms(self.generator):
             return (game, Stage(name="statistics", solve=self.restate))
         return (game,)
+
+    def _look(self, source: Source) -> None:
+        self.seen.copy_(seen_in(source, self.classes))
 
     def _made(self, labels: Tensor | None, n: int) -> Tensor:
         """Samples [n, *shape] of new latents, as players see them."""
@@ -100,17 +108,15 @@ class Game(Model, Samples, Decodes, Conditional):
         return self._one_hot(given, len(batch), batch.x.device)
 
     def _one_hot(self, given: Tensor | None, n: int, device: torch.device) -> Tensor | None:
-        """One-hot classes [n, K] of labels [n]; the first class where none are given; None without classes.
+        """One-hot classes [n, K] of labels [n]; the first known class where none are given; None without classes.
 
         Raises:
-            OptionError: a class is given that the model does not have.
+            OptionError: a class is given that the model does not have, or that had no sample in training.
         """
         if not self.classes:
             return None
-        given = torch.zeros(n, dtype=torch.long, device=device) if given is None else given.to(device)
-        if bool(((given < 0) | (given >= self.classes)).any()):
-            msg = f"a class is not one of the {self.classes} that the model was trained on."
-            raise OptionError(msg)
+        given = self.seen.long().argmax().expand(n) if given is None else given.to(device)
+        check_seen(given, self.seen, self.labels)
         return functional.one_hot(given, self.classes)
 
     @staticmethod
@@ -122,12 +128,10 @@ class Game(Model, Samples, Decodes, Conditional):
     ) -> Tensor:
         device = next(self.parameters()).device
         z = self.prior.draw(n, self.latent, device=device, generator=generator, temperature=temperature)
-        if self.classes and given is None:
-            given = torch.arange(n) % self.classes
-        return self.decode(z, given=given)
+        return self.decode(z, given=in_turn(self, n) if given is None else given)
 
     def decode(self, z: Tensor, *, given: Tensor | None = None) -> Tensor:
-        """Samples [N, *shape] of latents [N, Z]; of the first class where a conditional model is given none."""
+        """Samples [N, *shape] of latents [N, Z]; of the first known class where a conditional model is given none."""
         labels = self._one_hot(given, len(z), z.device)
         return play.restored(self.spec, self.generator(self._joined(z, labels)))
 

@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import log
 from typing import Literal, TypeAlias
 
@@ -22,14 +23,17 @@ from urbild.contract import (
     Model,
     Samples,
     Scores,
+    Source,
     Stage,
     Turn,
     adam,
+    in_turn,
+    known_classes,
 )
 from urbild.errors import OptionError
 from urbild.models.autoregressive.raster_drawing import Clamp, draw, noise_for
 from urbild.models.autoregressive.raster_network import Condition, RasterNetwork
-from urbild.nets.labels import labelled
+from urbild.nets.labels import check_seen, labelled, seen_in
 from urbild.nets.symbols import SymbolHead
 from urbild.ops.complexity import compressed_bits, mutate
 from urbild.ops.schedules import warm_cosine
@@ -76,13 +80,19 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
         self.network, self.head = network, head
         self.compressor, self.background = compressor, background
         self.labels = spec.classes if classes else ()
+        if classes:
+            self.seen: Tensor
+            self.register_buffer("seen", torch.zeros(classes, dtype=torch.bool))  # in training
 
     def stages(self) -> Sequence[Stage]:
         turns = [self._turn("likelihood", self.network, self.loss)]
         if self.background is not None:
             turns.append(self._turn("background", self.background, self.background_loss))
-        source = labelled if self.classes else None
-        return (Stage(name="pixels", turns=turns, source=source, monitor=lambda batch: self.nats(batch.x, None)[0]),)
+        stage = Stage(name="pixels", turns=turns, monitor=lambda batch: self.nats(batch.x, None)[0])
+        return (replace(stage, source=labelled, solve=self._look) if self.classes else stage,)
+
+    def _look(self, source: Source) -> None:
+        self.seen.copy_(seen_in(source, self.classes))
 
     def _turn(self, name: str, network: nn.Module, loss: Callable[[Batch], Losses]) -> Turn:
         return Turn(name=name, modules=(network,), loss=loss, optimiser=adam(self.learning_rate), rate=warm_cosine)
@@ -111,18 +121,17 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
         return self.head.surprise(output, symbols)
 
     def condition(self, given: Tensor | None, n: int) -> Condition:
-        """What the network is told of classes `given` [N]; without them all classes in turn.
+        """What the network is told of classes `given` [N]; without them all known classes in turn.
 
         Raises:
-            OptionError: a class is given that the model does not have.
+            OptionError: a class is given that the model does not have, or that had no sample in training.
         """
         if not self.classes:
             return Condition()
-        device = next(self.parameters()).device
-        given = torch.arange(n, device=device) % self.classes if given is None else given.to(device)
-        if bool(((given < 0) | (given >= self.classes)).any()):
-            msg = f"a class is not one of the {self.classes} that the model was trained on."
-            raise OptionError(msg)
+        given = in_turn(self, n) if given is None else given
+        assert given is not None  # there are classes
+        given = given.to(self.seen.device)
+        check_seen(given, self.seen, self.labels)
         return Condition(vector=functional.one_hot(given, self.classes).to(torch.get_default_dtype()))
 
     def sample(
@@ -168,7 +177,7 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
     def nats(self, x: Tensor, given: Tensor | None, network: RasterNetwork | None = None) -> tuple[Tensor, Tensor]:
         """Surprise of images [N] and of their sites [N, H, W].
 
-        Without their classes it is that of the mixture of all classes, with the sites of the likeliest class.
+        Without their classes it is that of the mixture of all known classes, with the sites of the likeliest class.
         """
         symbols = self.head.symbols(x)
         if given is not None or not self.classes:
@@ -177,10 +186,10 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
         each = torch.stack([self.surprise(symbols, label, network).sum(1) for label in self._labels(len(x))])
         nats = each.flatten(2).sum(2)  # [K, N]
         likeliest = nats.argmin(0)
-        return log(self.classes) - torch.logsumexp(-nats, dim=0), each[likeliest, torch.arange(len(x))]
+        return log(len(each)) - torch.logsumexp(-nats, dim=0), each[likeliest, torch.arange(len(x))]
 
     def _labels(self, n: int) -> list[Tensor]:
-        return [torch.full((n,), label, dtype=torch.long) for label in range(self.classes)]
+        return [torch.full((n,), label, dtype=torch.long) for label in known_classes(self).tolist()]
 
 
 def corrected(
