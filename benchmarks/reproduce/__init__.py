@@ -88,6 +88,7 @@ NAMES = (
     "semi_supervised_mnist",
     "bigan_mnist",
     "progressive_mnist",
+    "four_kinds",
     "stacked_digits",
     "gans_mnist",
     "gans_fashion",
