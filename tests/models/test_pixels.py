@@ -31,6 +31,8 @@ CASES = [
     *((name, COLOUR, {**options, "embedding": 3}) for name, options in SYSTEMS.items()),
     ("gated_pixelcnn", COLOUR, {**SYSTEMS["gated_pixelcnn"], "conditional": True}),
     ("gated_pixelcnn", COLOUR, {**SYSTEMS["gated_pixelcnn"], "kernel": 5}),
+    ("pixelcnn", GREY, {**SYSTEMS["pixelcnn"], "kernel": 5}),
+    ("pixelcnn", DIGITS, {**SYSTEMS["pixelcnn"], "kernel": 9}),
     ("pixel_rnn", GREY, {**SYSTEMS["pixel_rnn"], "kind": "row"}),
     ("pixel_rnn", COLOUR, {**SYSTEMS["pixel_rnn"], "kind": "row"}),
     ("pixelcnn", COLOUR, {**SYSTEMS["pixelcnn"], "likelihood": Mixture(components=3)}),

@@ -13,7 +13,7 @@ from math import log
 import torch
 from torch import Tensor, nn
 
-from urbild.contract import Batch, Losses, Stage
+from urbild.contract import Batch, Losses, Stage, known_classes
 from urbild.models.autoregressive.code_priors import Finer
 from urbild.models.autoregressive.code_sites import Grid, Sites
 from urbild.models.autoregressive.raster import Raster, check_memory
@@ -95,7 +95,7 @@ class Chain(nn.Module):
     def nats(self, symbols: Tensor, given: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Surprise of codes [N], and of the sites of each map [N, h, w]; those that do not count have none.
 
-        Without their classes it is that of the mixture of all classes, with the sites of the likeliest class.
+        Without their classes it is that of the mixture of all known classes, with the sites of the likeliest class.
 
         Args:
             symbols: of the codes, int64 [N, *code].
@@ -110,11 +110,11 @@ class Chain(nn.Module):
             sites = surprise(given)
             return _total(sites), sites
         n = len(symbols)
-        each = [surprise(torch.full((n,), label, dtype=torch.long)) for label in range(classes)]
+        each = [surprise(torch.full((n,), label, dtype=torch.long)) for label in known_classes(self.first).tolist()]
         nats = torch.stack([_total(sites) for sites in each])  # [K, N]
         likeliest, rows = nats.argmin(0), torch.arange(n, device=nats.device)
         chosen = [torch.stack(of_map)[likeliest, rows] for of_map in zip(*each, strict=True)]
-        return log(classes) - torch.logsumexp(-nats, dim=0), chosen
+        return log(len(each)) - torch.logsumexp(-nats, dim=0), chosen
 
     def draw(
         self,
@@ -129,7 +129,7 @@ class Chain(nn.Module):
 
         Args:
             n: how many codes.
-            given: their classes [n]; without them all classes in turn.
+            given: their classes [n]; without them all known classes in turn.
             temperature: below 1 draws more probable symbols.
             generator: of the draws.
             kept: codes [n, *code], and which sites [n, h, w] of each map keep theirs.

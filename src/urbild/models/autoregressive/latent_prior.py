@@ -94,6 +94,11 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
         return self.chain.first
 
     @property
+    def seen(self) -> Tensor:
+        """Which classes the prior was trained on: bool [classes]."""
+        return self.prior.seen if self.labels else torch.zeros(0, dtype=torch.bool)
+
+    @property
     def codes(self) -> Discrete:
         """The autoencoder, as what its codes ask of it."""
         assert isinstance(self.autoencoder, Discrete)

@@ -11,8 +11,9 @@ blind spot to the upper right of a site, which `gated_pixelcnn` has not.
 Departures from the paper: Adam under a warm-up and a cosine instead of RMSProp; 15 blocks of h = 32 by default, where
 the paper takes h = 128 for colour.
 
-Sampling keeps every map, and goes over the image in fronts of one site in each of several rows: a site sees at most 3
-sites further right in the rows above, so that a row may follow the one above it at a distance of 4.
+Sampling keeps every map, and goes over the image in fronts of one site in each of several rows: with kernels of up to 7
+a site sees at most 3 sites further right in the rows above, so that a row may follow the one above it at a distance of
+4, and at more where kernels are larger.
 """
 # ruff: noqa: ARG002 -- networks may be conditioned, this one is not
 
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from urbild.contract import DataSpec, Model
 from urbild.models.autoregressive.raster import Correction, corrected
 from urbild.models.autoregressive.raster_network import Condition, Wave, check_kernel, leaving, parts_of
-from urbild.models.autoregressive.residual import FIRST_KERNEL, ResidualNetwork
+from urbild.models.autoregressive.residual import ResidualNetwork
 from urbild.nets.masked import Causal, Left
 from urbild.nets.stock import check_sizes
 from urbild.nets.symbols import SymbolHead, Symbols, default_symbols
@@ -91,11 +92,10 @@ class PixelWave(Wave):
     last row, and what they multiply a last column of ones.
     """
 
-    slope = FIRST_KERNEL // 2 + 1
-
     def __init__(self, network: PixelNetwork, n: int, size: tuple[int, int]) -> None:
         height, width = size
         blocks: list[Block] = list(network.middle)  # type: ignore[arg-type]
+        self.slope = 1 + max(layer.left.reach for layer in (network.first, *(each.convolution for each in blocks)))
         self._inputs, self._n = network.inputs, n
         self._first = _Skewed([network.first], n, height, width, self.slope)
         self._inner = _Skewed([block.convolution for block in blocks], n, height, width, self.slope)
