@@ -24,6 +24,7 @@ from urbild.nets.adversaries import Architecture, Critic
 from urbild.nets.games import Rules
 from urbild.nets.labels import check_seen, labelled, seen_in
 from urbild.nets.priors import Prior
+from urbild.nets.statistics import anew, batch_norms
 from urbild.ops.penalties import Critic as Judge
 
 RESTATED, RESTATED_BATCH = 30, 128  # batches of latents behind the statistics of averaged weights
@@ -71,7 +72,7 @@ class Game(Model, Samples, Decodes, Conditional):
         game = play.stage("game", self.rules, players, labelled if self.classes else None)
         if self.classes:
             game = replace(game, solve=self._look)
-        if self.rules.habits.average is not None and _batch_norms(self.generator):
+        if self.rules.habits.average is not None and batch_norms(self.generator):
             return (game, Stage(name="statistics", solve=self.restate))
         return (game,)
 
@@ -137,24 +138,12 @@ class Game(Model, Samples, Decodes, Conditional):
 
     def restate(self, source: Source) -> None:
         """Takes the generator's batch statistics anew, as means over batches of latents."""
-        norms = _batch_norms(self.generator)
-        usual = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a cumulative mean
-            norm.train()
         known, device = source.labels, next(self.parameters()).device
-        for _ in range(RESTATED):
-            rows = torch.randint(len(source), (RESTATED_BATCH,))
-            given = None if not self.classes or known is None else torch.from_numpy(known)[rows]
-            self._made(self._one_hot(given, RESTATED_BATCH, device), RESTATED_BATCH)
-        for norm, momentum in zip(norms, usual, strict=True):
-            norm.momentum = momentum
-            norm.eval()
-
-
-def _batch_norms(network: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
-    return [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+        with anew(self.generator):
+            for _ in range(RESTATED):
+                rows = torch.randint(len(source), (RESTATED_BATCH,))
+                given = None if not self.classes or known is None else torch.from_numpy(known)[rows]
+                self._made(self._one_hot(given, RESTATED_BATCH, device), RESTATED_BATCH)
 
 
 def game(
