@@ -19,22 +19,9 @@ from urbild.models.autoregressive.latent_prior import LatentPrior
 from urbild.nets.quantisers import Ema
 from urbild.training import Plan, fit
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "cpu": {
-        "autoencoder": {"codes": 128, "hidden": 48, "code_size": 32, "learning_rate": 1e-3},
-        "prior": {"layers": 8, "width": 64},
-        "steps": (3000, 10_000),
-        "judge": 3,
-        "samples": 2000,
-    },
-    "full": {
-        "autoencoder": {"codes": 128, "hidden": 128, "code_size": 64, "learning_rate": 1e-3},
-        "prior": {"layers": 12, "width": 64},
-        "steps": (20_000, 40_000),
-        "judge": 10,
-        "samples": 10_000,
-    },
-}
+SAMPLES = {"cpu": 2000, "full": 10_000}
+JUDGE = {"cpu": 3, "full": 10}
+AGREEMENT, LESS = "agreement with the judge", "agreement less that of real images"
 
 
 def distinct(samples: Tensor, real: Tensor) -> tuple[float, float]:
@@ -47,66 +34,67 @@ def distinct(samples: Tensor, real: Tensor) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def run(seed: int, budget: Budget) -> Iterator[Line]:
-    """Lines for both data sets."""
-    settings = SETTINGS[budget]
+def measure(data: str, settings: dict[str, Any], seed: int, budget: Budget) -> Iterator[Line]:
+    """Lines of the model on a data set, and of the rows that bound them."""
     codes = dict(settings["autoencoder"])
     codes["quantiser"] = Ema(codes=codes.pop("codes"))
     options = {"autoencoder": VqvaeCodes(**codes), "prior": GatedPrior(**settings["prior"]), "conditional": True}
-    for data in ("mnist", "fashion_mnist"):
-        train, test = (as_records(data, reading=Reading(part=part)) for part in ("train", "test"))
-        source = Preparation.fit(train).source(train)
-        fresh = torch.cat([batch.x for batch in Preparation.fit(train).source(test).batches(1000)])
-        assert test.labels is not None
-        judge = urbild.train("classifier", train, seed=seed + 100, epochs=settings["judge"], batch=128)
-        model = build("latent_prior", source.spec, options, seed=seed)
-        assert isinstance(model, LatentPrior)
-        autoencoder, prior = settings["steps"]
-        fit(model.autoencoder, source, Plan(seed=seed, steps=autoencoder, batch=64))
-        model.adopt(model.autoencoder)
-        fit(model, source, Plan(seed=seed, steps=prior, batch=64))
-        model.cpu()
-        wanted = torch.arange(settings["samples"]) % 10
-        generator = torch.Generator().manual_seed(seed)
-        drawn = torch.cat([model.sample(len(part), given=part, generator=generator) for part in wanted.split(200)])
-        with torch.no_grad():
-            rebuilt = torch.cat([model.reconstruct(part) for part in fresh.split(250)])
-        real = float((told(judge, fresh) == test.labels).mean())
-        share = float((told(judge, drawn) == wanted.numpy()).mean())
-        yield Line("real test images", data, "agreement with the judge", real)
-        yield Line(
-            "reconstructions", data, "agreement with the judge", float((told(judge, rebuilt) == test.labels).mean())
-        )
-        yield Line("latent_prior", data, "agreement with the judge", share)
-        shuffled = np.random.default_rng(seed).permutation(test.labels)
-        yield Line("shuffled labels", data, "agreement with the judge", float((told(judge, fresh) == shuffled).mean()))
-        yield Line("latent_prior", data, "agreement less that of real images", share - real)
-        own, of_real = distinct(drawn, fresh)
-        yield Line("latent_prior", data, "share of distinct samples", len(drawn.unique(dim=0)) / len(drawn))
-        yield Line("latent_prior", data, "distance to the nearest other", own)
-        yield Line("real test images", data, "distance to the nearest other", of_real)
-        labels = torch.from_numpy(test.labels.astype(np.int64))
-        seen = all_codes(model, torch.cat([batch.x for batch in source.batches(1000)]))
-        yield from cost(model, data, seen, all_codes(model, fresh), labels)
-        yield from coded(model, data, fresh[:256], labels[:256], raw_bits=8 * 784)
+    train, test = (as_records(data, reading=Reading(part=part)) for part in ("train", "test"))
+    source = Preparation.fit(train).source(train)
+    fresh = torch.cat([batch.x for batch in Preparation.fit(train).source(test).batches(1000)])
+    assert test.labels is not None
+    judge = urbild.train("classifier", train, seed=seed + 100, epochs=JUDGE[budget], batch=128)
+    real = float((told(judge, fresh) == test.labels).mean())
+    yield Line("real test images", data, AGREEMENT, real)
+    shuffled = np.random.default_rng(seed).permutation(test.labels)
+    yield Line("shuffled labels", data, AGREEMENT, float((told(judge, fresh) == shuffled).mean()))
+    model = build("latent_prior", source.spec, options, seed=seed)
+    assert isinstance(model, LatentPrior)
+    fit(model.autoencoder, source, Plan(seed=seed, **settings["plan"]))
+    model.autoencoder.cpu()
+    with torch.no_grad():
+        rebuilt = torch.cat([model.reconstruct(part) for part in fresh.split(250)])
+    yield Line("reconstructions", data, AGREEMENT, float((told(judge, rebuilt) == test.labels).mean()))
+    model.adopt(model.autoencoder)
+    fit(model, source, Plan(seed=seed, **settings["prior_plan"]))
+    model.cpu()
+    wanted = torch.arange(SAMPLES[budget]) % 10
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.cat([model.sample(len(part), given=part, generator=generator) for part in wanted.split(200)])
+    share = float((told(judge, drawn) == wanted.numpy()).mean())
+    yield Line("latent_prior", data, AGREEMENT, share)
+    yield Line("latent_prior", data, LESS, share - real)
+    own, of_real = distinct(drawn, fresh)
+    yield Line("latent_prior", data, "share of distinct samples", len(drawn.unique(dim=0)) / len(drawn))
+    yield Line("latent_prior", data, "distance to the nearest other", own)
+    yield Line("real test images", data, "distance to the nearest other", of_real)
+    labels = torch.from_numpy(test.labels.astype(np.int64))
+    seen = all_codes(model, torch.cat([batch.x for batch in source.batches(1000)]))
+    yield from cost(model, data, seen, all_codes(model, fresh), labels)
+    yield from coded(model, data, fresh[:256], labels[:256], raw_bits=8 * 784)
 
 
-CLAIM = Claim(
-    name="codes_by_class",
-    title="Class-conditional samples of a VQ-VAE with a prior",
-    protocol=(
-        "MNIST and Fashion-MNIST, original files, standard split. A VQ-VAE (7 x 7 codes of 128) and a gated PixelCNN "
-        "over its codes, conditioned on the class; at budget cpu 3,000 and 10,000 updates of 64. Judge: a `classifier`"
-        " trained on the real training images with another seed; its agreement with the true labels of test images "
-        "stands beside (the bar: as often, less 5 points). Distinct: share of samples that are no exact copy of "
-        "another, and mean Euclidean distance to the nearest other sample, beside that of as many real test images. "
-        "Bits a symbol of test codes given the class, and bytes of an arithmetic coder for 256 test images, decoded to"
-        " the same codes; raw are 784 bytes an image."
-    ),
-    run=run,
-    targets=(
-        Target("latent_prior", "mnist", "agreement less that of real images", -0.05, "gate"),
-        Target("latent_prior", "fashion_mnist", "agreement less that of real images", -0.05, "gate"),
-    ),
-    budgets=SETTINGS,
-)
+def claim(name: str, data: str, title: str, budgets: dict[str, dict[str, Any]]) -> Claim:
+    """The claim of one data set."""
+
+    def run(seed: int, budget: Budget) -> Iterator[Line]:
+        yield from measure(data, budgets[budget], seed, budget)
+
+    own = budgets["cpu"]
+    return Claim(
+        name=name,
+        title=f"Class-conditional samples of a VQ-VAE with a prior: {title}",
+        protocol=(
+            f"{title}, original files, standard split. A VQ-VAE (7 x 7 codes of {own['autoencoder']['codes']}) and a "
+            f"gated PixelCNN over its codes, conditioned on the class; at budget cpu {own['plan']['steps']:,} updates "
+            f"of {own['plan']['batch']} images and {own['prior_plan']['steps']:,} of {own['prior_plan']['batch']}, "
+            "last weights. Judge: a `classifier` trained on the real training images with another seed; its agreement "
+            "with the true labels of test images stands beside (the bar: as often, less 5 points). Distinct: share of "
+            "samples that are no exact copy of another, and mean Euclidean distance to the nearest other sample, "
+            "beside that of as many real test images. Bits a symbol of test codes given the class, and bytes of an "
+            "arithmetic coder for 256 test images, decoded to the same codes; raw are 784 bytes an image."
+        ),
+        run=run,
+        targets=(Target("latent_prior", data, LESS, -0.05, "gate"),),
+        budgets={key: {**value, "judge": JUDGE[key], "samples": SAMPLES[key]} for key, value in budgets.items()},
+    )
