@@ -14,6 +14,7 @@ from urbild.catalogue import build
 from urbild.contract import Batch, DataSpec
 from urbild.errors import OptionError
 from urbild.models.adversarial.bigan import Bigan
+from urbild.models.adversarial.pairing import Players
 from urbild.nets import play
 from urbild.nets.adversaries import Dense, Pyramid
 from urbild.nets.games import Free, GradientPenalty, Habits, RealPenalty, Rules
@@ -52,8 +53,8 @@ def line(scale: float, slope: float, judge: nn.Module) -> Bigan:
     generator, encoder = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     nn.init.constant_(generator.weight, scale)
     nn.init.constant_(encoder.weight, slope)
-    critic = PairCritic(LINE.shape, judge)
-    return Bigan(LINE, generator, encoder, critic, prior=Normal(1), law=CERTAIN, rules=Rules())
+    players = Players(generator, encoder, PairCritic(LINE.shape, judge))
+    return Bigan(LINE, players, prior=Normal(1), law=CERTAIN, rules=Rules())
 
 
 def divergence(p: float, q: float) -> float:

@@ -11,11 +11,12 @@ from torch.distributions import Normal as Law
 from urbild.catalogue import build
 from urbild.contract import Batch, DataSpec
 from urbild.data.mixtures import ring
+from urbild.models.adversarial.pairing import Players
 from urbild.models.adversarial.veegan import Veegan
 from urbild.nets.adversaries import Dense
 from urbild.nets.games import Habits, Rules
 from urbild.nets.moves import Adam
-from urbild.nets.pairs import PairCritic, pair
+from urbild.nets.pairs import CERTAIN, PairCritic, pair
 from urbild.nets.priors import Normal
 
 LINE = DataSpec(shape=(1,), kind="vector")
@@ -40,7 +41,7 @@ def test_its_loss_is_the_error_of_noise_less_the_logit() -> None:
     torch.manual_seed(1)
     z = model.prior.draw(16, 3, device=CPU)
     fake = model.generator(z)
-    error = sum((z - model.reconstructor(fake)).square().unbind(1)).mean()  # type: ignore[union-attr]
+    error = sum((z - model.encoder(fake)).square().unbind(1)).mean()  # type: ignore[union-attr]
     logits = model.critic(pair(fake, z))
     torch.testing.assert_close(losses["loss"], error - logits.mean())
     torch.testing.assert_close(losses["reconstruction"], error.detach())
@@ -57,7 +58,8 @@ def test_at_the_best_critic_its_loss_is_the_divergence_of_made_from_real_pairs(r
     generator, inverse = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     nn.init.constant_(generator.weight, scale)
     nn.init.constant_(inverse.weight, 1 / scale)
-    model = Veegan(LINE, generator, inverse, PairCritic((1,), Best()), prior=Normal(1), rules=Rules())
+    players = Players(generator, inverse, PairCritic((1,), Best()))
+    model = Veegan(LINE, players, prior=Normal(1), law=CERTAIN, rules=Rules())
     torch.manual_seed(0)
     losses = model.generator_loss(batch(torch.zeros(400_000, 1)))
     divergence = log(real / scale) + scale**2 / (2 * real**2) - 0.5
@@ -68,11 +70,11 @@ def test_at_the_best_critic_its_loss_is_the_divergence_of_made_from_real_pairs(r
 def test_the_reconstructor_learns_from_the_error_of_noise_alone() -> None:
     model, x = made(PLANE), torch.randn(16, 2)
     torch.manual_seed(1)
-    whole = torch.autograd.grad(model.generator_loss(batch(x))["loss"], list(model.reconstructor.parameters()))
+    whole = torch.autograd.grad(model.generator_loss(batch(x))["loss"], list(model.encoder.parameters()))
     torch.manual_seed(1)
     z = model.prior.draw(16, model.latent, device=CPU)
-    error = (z - model.reconstructor(model.generator(z))).square().sum(1).mean()
-    alone = torch.autograd.grad(error, list(model.reconstructor.parameters()))
+    error = (z - model.encoder(model.generator(z))).square().sum(1).mean()
+    alone = torch.autograd.grad(error, list(model.encoder.parameters()))
     for one, other in zip(whole, alone, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -81,7 +83,7 @@ def test_the_critic_is_shown_the_noise_that_the_reconstructor_finds() -> None:
     model, x = made(PLANE), torch.randn(64, 2)
     before = float(model.critic_loss(batch(x))["real"])
     with torch.no_grad():
-        for parameter in model.reconstructor.parameters():
+        for parameter in model.encoder.parameters():
             parameter.add_(1.0)
     assert float(model.critic_loss(batch(x))["real"]) != pytest.approx(before, abs=1e-4)
 
@@ -91,7 +93,7 @@ def test_an_average_needs_new_statistics_where_there_are_any() -> None:
     model = made(PLANE, reconstructor=normalised, habits=Habits(average=0.9))
     assert [stage.name for stage in model.stages()] == ["game", "statistics"]
     train(model, torch.randn(100, 2), steps=3)
-    norm = next(layer for layer in model.reconstructor.modules() if isinstance(layer, nn.BatchNorm1d))
+    norm = next(layer for layer in model.encoder.modules() if isinstance(layer, nn.BatchNorm1d))
     assert int(norm.num_batches_tracked) == 30  # type: ignore[arg-type]
     assert not norm.training
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
+RESTATED, RESTATED_BATCH = 30, 128  # batches behind the statistics of averaged weights
+
 
 def batch_norms(*networks: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
     """Their layers that keep statistics of batches."""

@@ -19,112 +19,34 @@ where the paper has 50 on MNIST. Its networks there are `generator=Dense(width=1
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
-from collections.abc import Sequence
+from torch import Tensor
 
-import torch
-from torch import Tensor, nn
-
-from urbild.contract import Batch, DataSpec, Decodes, Encodes, Losses, Model, Reconstructs, Samples, Source, Stage
+from urbild.contract import Batch, DataSpec, Losses, Model, Reconstructs
+from urbild.models.adversarial.pairing import PairGame, players
 from urbild.nets import play
-from urbild.nets.adversaries import DENSE, LEAKY, PYRAMID, Architecture
+from urbild.nets.adversaries import LEAKY, PYRAMID, Architecture
 from urbild.nets.games import FREE, HABITS, Constraint, Habits, Rules
 from urbild.nets.moves import ADAM, STEADY, Optimiser, Rhythm
-from urbild.nets.pairs import CERTAIN, Encoder, PairCritic, inverse, pair, pair_critic
+from urbild.nets.pairs import CERTAIN, Encoder
 from urbild.nets.priors import UNIFORM, Prior
-from urbild.nets.statistics import anew, batch_norms
 from urbild.ops.precision import full
 
-RESTATED, RESTATED_BATCH = 30, 128  # batches behind the statistics of averaged weights
 
+class Bigan(PairGame, Reconstructs):
+    """A game on pairs whose encoder plays against the critic as the generator does."""
 
-class Bigan(Model, Samples, Encodes, Decodes, Reconstructs):
-    """A generator, an encoder, and a critic of pairs.
-
-    Args:
-        spec: of the data.
-        generator: from latents [N, Z] to samples [N, *shape]; images in [-1, 1].
-        encoder: from samples in the same range to what `law` reads.
-        critic: of pairs.
-        prior: of the latent.
-        law: of the codes of a sample.
-        rules: of the game.
-    """
-
-    def __init__(
-        self,
-        spec: DataSpec,
-        generator: nn.Module,
-        encoder: nn.Module,
-        critic: PairCritic,
-        *,
-        prior: Prior,
-        law: Encoder,
-        rules: Rules,
-    ) -> None:
-        super().__init__()
-        self.spec, self.prior, self.law, self.rules = spec, prior, law, rules
-        self.latent = prior.entries(spec)
-        self.generator, self.encoder, self.critic = generator, encoder, critic
-
-    def stages(self) -> Sequence[Stage]:
-        players = play.turns(
-            self.rules,
-            critic=(self.critic,),
-            generator=(self.generator, self.encoder),
-            critic_loss=self.critic_loss,
-            generator_loss=self.generator_loss,
-        )
-        game = play.stage("game", self.rules, players)
-        if self.rules.habits.average is not None and batch_norms(self.generator, self.encoder):
-            return (game, Stage(name="statistics", solve=self.restate))
-        return (game,)
-
-    def _real(self, x: Tensor) -> Tensor:
-        """Pairs (x, E(x)) of samples in the range of the data: [N, D + Z]."""
-        x = play.worked(self.spec, x)
-        return pair(x, self.law.draw(self.encoder(x)))
-
-    def _made(self, n: int) -> Tensor:
-        """Pairs (G(z), z) of new latents: [n, D + Z]."""
-        z = self.prior.draw(n, self.latent, device=next(self.parameters()).device)
-        return pair(self.generator(z), z)
-
-    def critic_loss(self, batch: Batch) -> Losses:
-        """See `nets.play.critic_losses`; of pairs."""
-        with torch.no_grad():
-            real, made = self._real(batch.x), self._made(len(batch))
-        return play.critic_losses(self.rules, self.critic, real, made, batch)
+    def passed(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Pairs of the samples, and as many made ones."""
+        return self.real(x), self.made(len(x))
 
     def generator_loss(self, batch: Batch) -> Losses:
         """Of encoder and generator: the critic's with swapped labels, whose gradients do not die."""
-        habits, progress = self.rules.habits, batch.progress
-        on_real = full(self.critic(play.shown(habits, self._real(batch.x), progress)))
-        on_fake = full(self.critic(play.shown(habits, self._made(len(batch)), progress)))
+        seen = [play.shown(self.rules.habits, pairs, batch.progress) for pairs in self.passed(batch.x)]
+        on_real, on_fake = (full(self.critic(pairs)) for pairs in seen)
         return {"loss": self.rules.objective.critic(on_fake, on_real).mean()}
-
-    def sample(
-        self, n: int, *, given: Tensor | None = None, temperature: float = 1.0, generator: torch.Generator | None = None
-    ) -> Tensor:
-        device = next(self.parameters()).device
-        return self.decode(self.prior.draw(n, self.latent, device=device, generator=generator, temperature=temperature))
-
-    def encode(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
-        return self.law.mean(self.encoder(play.worked(self.spec, x)))  # [N, Z]
-
-    def decode(self, z: Tensor, *, given: Tensor | None = None) -> Tensor:
-        return play.restored(self.spec, self.generator(z))  # [N, *shape]
 
     def reconstruct(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
         return self.decode(self.encode(x))
-
-    def restate(self, source: Source) -> None:
-        """Takes the batch statistics of generator and encoder anew, as means over batches of latents and of samples."""
-        device = next(self.parameters()).device
-        with anew(self.generator, self.encoder):
-            for _ in range(RESTATED):
-                rows = torch.randint(len(source), (RESTATED_BATCH,)).tolist()
-                self._made(RESTATED_BATCH)
-                self._real(source.fetch(rows).x.to(device))
 
 
 def bigan(
@@ -155,13 +77,7 @@ def bigan(
     Raises:
         OptionError: an option is out of range, or does not fit the data.
     """
-    image = spec.kind == "image"
     rules = Rules(constraint=constraint, optimiser=optimiser, rhythm=rhythm, habits=habits)
-    rules.check()
-    made, judge = generator or (PYRAMID if image else DENSE), critic or (PYRAMID if image else LEAKY)
-    latent = prior.entries(spec)
-    player = made.generator(spec, latent)
-    inverter = inverse(encoder.network or judge, spec, encoder.outputs(latent))
-    opponent = pair_critic(judge, spec, latent, packing=habits.packing)
-    play.check_constraint(constraint, opponent)
-    return Bigan(spec, player, inverter, opponent, prior=prior, law=encoder, rules=rules)
+    inverter = encoder.network or critic or (PYRAMID if spec.kind == "image" else LEAKY)
+    networks = players(spec, prior, encoder, rules, generator=generator, encoder=inverter, critic=critic)
+    return Bigan(spec, networks, prior=prior, law=encoder, rules=rules)

@@ -24,10 +24,8 @@ from urbild.nets.adversaries import Architecture, Critic
 from urbild.nets.games import Rules
 from urbild.nets.labels import check_seen, labelled, seen_in
 from urbild.nets.priors import Prior
-from urbild.nets.statistics import anew, batch_norms
+from urbild.nets.statistics import RESTATED, RESTATED_BATCH, anew, batch_norms
 from urbild.ops.penalties import Critic as Judge
-
-RESTATED, RESTATED_BATCH = 30, 128  # batches of latents behind the statistics of averaged weights
 
 
 class Game(Model, Samples, Decodes, Conditional):
