@@ -33,6 +33,8 @@ CASES = [
     ("gated_pixelcnn", COLOUR, {**SYSTEMS["gated_pixelcnn"], "kernel": 5}),
     ("pixelcnn", GREY, {**SYSTEMS["pixelcnn"], "kernel": 5}),
     ("pixelcnn", DIGITS, {**SYSTEMS["pixelcnn"], "kernel": 9}),
+    ("pixelcnn", DataSpec(shape=(1, 5, 2), kind="image", levels=3), {**SYSTEMS["pixelcnn"], "kernel": 5}),
+    ("pixelcnn", DataSpec(shape=(1, 2, 5), kind="image", levels=256), SYSTEMS["pixelcnn"]),
     ("pixel_rnn", GREY, {**SYSTEMS["pixel_rnn"], "kind": "row"}),
     ("pixel_rnn", COLOUR, {**SYSTEMS["pixel_rnn"], "kind": "row"}),
     ("pixelcnn", COLOUR, {**SYSTEMS["pixelcnn"], "likelihood": Mixture(components=3)}),
@@ -143,7 +145,8 @@ def test_cached_sampling_draws_the_symbols_of_plain_sampling(
     model = made(name, spec, options)
     noise = noise_for(model.head, 4, (spec.shape[1], spec.shape[2]), torch.Generator().manual_seed(0))
     condition = model.condition(None, 4)
-    for settings in ({}, {"temperature": 0.5}):
+    kept = torch.rand(4, *spec.shape[1:], generator=torch.Generator().manual_seed(2)) < 0.3
+    for settings in ({}, {"temperature": 0.5, "clamp": (some_symbols(spec, 4), kept)}):
         fast = draw(model.network, model.head, noise, condition, channels=spec.channels, **settings)
         plain = draw_plainly(model.network, model.head, noise, condition, channels=spec.channels, **settings)
         assert torch.equal(fast, plain)
@@ -174,8 +177,10 @@ def test_cached_outputs_are_the_network_s(
     assert torch.allclose(torch.cat(seen).flatten().sort().values, whole, atol=1e-12)
 
 
-def test_completion_keeps_what_is_observed_and_follows_it() -> None:
-    model = made("gated_pixelcnn", COLOUR, SYSTEMS["gated_pixelcnn"])
+@pytest.mark.parametrize("name", ["gated_pixelcnn", "pixelcnn"])
+def test_completion_keeps_what_is_observed_and_follows_it(name: str) -> None:
+    """By one that draws site by site, and by one that draws fronts."""
+    model = made(name, COLOUR, SYSTEMS[name])
     x = some_symbols(COLOUR, 4) / 3
     observed = torch.zeros(4, 4, 5, dtype=torch.bool)
     observed[:, :2] = True

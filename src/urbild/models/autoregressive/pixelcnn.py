@@ -127,7 +127,7 @@ class PixelWave(Wave):
             own.blocks, sites, past, places[:count], places[count + 2 :], strict=True
         ):
             torch.clamp_min(state, 0, out=wide[1])
-            torch.mm(wide[0], block.down, out=site if own.alone else site[:, own.narrow]).clamp_min_(0)
+            torch.relu_(torch.mm(wide[0], block.down, out=site if own.alone else site[:, own.narrow]))
             torch.clamp_min(seen.addmm_(site, block.site), 0, out=narrow[1])
             state.addmm_(narrow[0], block.up)
         last, hidden = places[count : count + 2]
@@ -165,21 +165,25 @@ class _Taps(NamedTuple):
 
 
 class _Skewed:
-    """The input maps of like convolutions: [maps, rows above and rows, N, t, features], zero around the image."""
+    """The input maps of like convolutions, zero around the image: [maps, numbers].
+
+    Row i of sample n begins `slope` i sites into line i N + n, so that a front is one column of all the lines. As every
+    row lies where those above have left off, lines are a row and its margin apart, however far the skew goes: most of
+    the time of a draw may otherwise be that of clearing the memory.
+    """
 
     def __init__(self, layers: Sequence[Causal], n: int, height: int, width: int, slope: int) -> None:
         like = layers[0].left
         self._reach, self._slope, self._n = like.reach, slope, n
         self._features = like.weight.shape[1]
-        length = width + slope * (height + self._reach) + 2 * self._reach
-        self._maps = like.weight.new_zeros(len(layers), height + self._reach, n, length, self._features)
+        rows, self._line = height + self._reach, (width + self._reach) * self._features
+        self._maps = like.weight.new_zeros(len(layers), rows * (n * self._line + slope * self._features))
 
     def _view(self, rows: slice, up: int, first: int, count: int) -> Tensor:
         """[maps, rows * N, count * features]: of the row `up` above each, `count` sites from skewed place `first`."""
-        maps, row, features = len(self._maps), self._maps.stride(2), self._features
-        shape = (maps, (rows.stop - rows.start) * self._n, count * features)
-        start = (rows.start + self._reach - up) * self._n * row + first * features
-        return self._maps.as_strided(shape, (self._maps.stride(0), row, 1), start)
+        shape = (len(self._maps), (rows.stop - rows.start) * self._n, count * self._features)
+        start = (rows.start + self._reach - up) * self._n * self._line + first * self._features
+        return self._maps.as_strided(shape, (self._maps.stride(0), self._line, 1), start)
 
     def _at(self, t: int) -> int:
         return t + self._slope * self._reach + self._reach

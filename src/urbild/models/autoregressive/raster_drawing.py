@@ -17,8 +17,6 @@ from urbild.nets.threads import one_thread
 Clamp: TypeAlias = tuple[Tensor, Tensor]
 """Symbols [N, C, H, W], and which of their sites [N, H, W] are kept."""
 
-Place: TypeAlias = int | Tensor
-
 
 def noise_for(head: SymbolHead, n: int, sites: tuple[int, int], generator: torch.Generator | None) -> Tensor:
     """Uniform numbers [H, W, groups, N, draws] in float64, in the order in which sites are drawn."""
@@ -27,15 +25,12 @@ def noise_for(head: SymbolHead, n: int, sites: tuple[int, int], generator: torch
     return torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
 
 
-def _settled(drawn: Tensor, clamp: Clamp | None, i: Place, j: Place, channels: slice) -> Tensor:
-    """What was drawn [N, c] or [rows, N, c], or what is kept."""
+def _settled(drawn: Tensor, clamp: Clamp | None, i: int, j: int, channels: slice) -> Tensor:
+    """What was drawn [N, c], or what is kept."""
     if clamp is None:
         return drawn
     symbols, kept = clamp
-    here = symbols[:, channels, i, j]
-    if drawn.dim() == 3:
-        return torch.where(kept[:, i, j].T[:, :, None], here.permute(2, 0, 1), drawn)
-    return torch.where(kept[:, i, j, None], here, drawn)
+    return torch.where(kept[:, i, j, None], symbols[:, channels, i, j], drawn)
 
 
 def draw(
@@ -83,21 +78,32 @@ def _sites(
 def _fronts(
     wave: Wave, head: SymbolHead, noise: Tensor, symbols: Tensor, *, temperature: float, clamp: Clamp | None
 ) -> None:
-    """Draws into `symbols`, a front of sites at a time."""
+    """Draws into `symbols`, a front of sites at a time; inside, sites are in the order of fronts, each then a slice."""
     height, width, groups, n, _ = noise.shape
     each = symbols.shape[1] // groups
-    for t in range(width + wave.slope * (height - 1)):
-        rows = slice(max(0, -((width - 1 - t) // wave.slope)), min(height - 1, t // wave.slope) + 1)
-        i = torch.arange(rows.start, rows.stop, device=symbols.device)
-        j = t - wave.slope * i
-        if not len(i):
+    fronts = torch.arange(height)[:, None] * wave.slope + torch.arange(width)
+    order = fronts.flatten().argsort(stable=True).to(symbols.device)
+    noise = noise.flatten(0, 1)[order].transpose(0, 1).flatten(1, 2)  # [groups, H * W * N, draws]
+    drawn = _ordered(symbols if clamp is None else clamp[0], order)
+    kept = None if clamp is None else _ordered(clamp[1][:, None], order)
+    stop = 0
+    for t, count in enumerate(fronts.flatten().bincount().tolist()):
+        if not count:
             continue
+        here = slice(stop, stop := stop + count * n)
+        top = max(0, -((width - 1 - t) // wave.slope))
+        rows = slice(top, top + count)
         for group in range(groups):
-            own = slice(group * each, (group + 1) * each)
-            drawn = head.draw(wave.output(rows, t, group), noise[i, j, group].flatten(0, 1), temperature)
-            drawn = _settled(drawn.view(len(i), n, each), clamp, i, j, own)  # [rows, N, channels]
-            wave.put(rows, t, group, drawn.flatten(0, 1))
-            symbols[:, own, i, j] = drawn.permute(1, 2, 0)
+            place = drawn[here, group * each : (group + 1) * each]
+            found = head.draw(wave.output(rows, t, group), noise[group, here], temperature)
+            place.copy_(found if kept is None else torch.where(kept[here], place, found))
+            wave.put(rows, t, group, place)
+    symbols.flatten(2)[:, :, order] = drawn.view(-1, n, drawn.shape[1]).permute(1, 2, 0)
+
+
+def _ordered(x: Tensor, order: Tensor) -> Tensor:
+    """[H * W * N, C] of x [N, C, H, W], the sites in that order."""
+    return x.flatten(2).permute(2, 0, 1)[order].flatten(0, 1)
 
 
 def draw_plainly(
