@@ -207,7 +207,10 @@ def _process(
     rows = [tuple(row) for row in outcome.rows]
     # bytes, since a tensor sent from a process is lost when the process ends before it is received
     tensors = {name: value.cpu().contiguous() for name, value in job.model.state_dict().items()}
-    return outcome.protocol, rows, safetensors.torch.save(tensors)
+    packed = safetensors.torch.save(tensors)
+    fabric.barrier()  # all leave together: a process that ends while another still talks to it may take that one along
+    torch.distributed.destroy_process_group()
+    return outcome.protocol, rows, packed
 
 
 def _expected_time(seconds_per_step: Sequence[float], steps: Sequence[int]) -> str | None:
