@@ -55,6 +55,9 @@ def test_runs_that_fit_no_prior_are_refused(codes: Path, tmp_path: Path, capsys)
     assert "whose codes are no symbols" in capsys.readouterr().err
     assert run("train", "vae", "digits", "--codes", codes, "--out", tmp_path / "x") == 2
     assert "vae is built on no other run" in capsys.readouterr().err
+    words = ["latent_prior", "digits", "--codes", codes, "--autoencoder", "Vqvae2Codes", "--out", tmp_path / "x"]
+    assert run("train", *words) == 2
+    assert "leave autoencoder out, or codes" in capsys.readouterr().err
     table = tmp_path / "table.csv"
     table.write_text("a,b\n" + "".join(f"{row},{row % 7}\n" for row in range(30)))
     assert run("train", "latent_prior", table, "--codes", codes, "--out", tmp_path / "x") == 2

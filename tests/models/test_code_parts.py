@@ -267,3 +267,26 @@ def test_a_sound_is_completed_from_its_beginning(speaking: LatentPrior) -> None:
         6, torch.zeros(6, dtype=torch.long), generator=torch.Generator().manual_seed(0), kept=(codes, [seen])
     )
     assert torch.equal(drawn[:, 0], codes[:, 0, 0, 0])
+
+
+def test_silence_where_the_observed_part_ends_is_no_end_of_the_sound(speaking: LatentPrior) -> None:
+    x, observed = Ringing(6).x[:1].clone(), torch.arange(20)[None] < 16
+    x[:, 8:16] = 0
+    with torch.no_grad():
+        end = speaking.sites.end  # type: ignore[attr-defined]
+        assert speaking.encode(speaking.sites.blank(x, observed))[0, 0, 0, 1] != end
+        assert speaking.encode(x)[0, 0, 0, 1] != end, "as it is in the whole sound"
+        whole = torch.ones_like(observed)
+        assert torch.equal(speaking.sites.blank(Ringing(6).x[2:3], whole), Ringing(6).x[2:3]), "which ended at 8"
+        made_whole = speaking.complete(x, observed, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(made_whole[:, :16], x[:, :16])
+
+
+def test_a_decoder_that_never_heard_a_class_of_the_prior_is_not_told_it() -> None:
+    model = made(SOUND, replace(VOICES, classes=()), conditional=True)
+    model.prior.seen.fill_(True)
+    assert isinstance(model.autoencoder, VqvaeAudio)
+    model.autoencoder.counts.copy_(torch.tensor([3, 1, 0]))
+    assert model._voice(torch.tensor([0])) is None
+    model.prior.seen[2] = False
+    assert model._voice(torch.tensor([0])) is not None

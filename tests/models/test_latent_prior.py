@@ -106,6 +106,10 @@ def test_classes_are_learnt_and_wanted() -> None:
         fit(model, Rows(spec, digits()[0][:64]), Plan(steps=4, batch=16, precision="32", device="cpu"))
     with pytest.raises(OptionError, match="these have no classes"):
         made(conditional=True)
+    assert isinstance(model, LatentPrior)
+    for given in (torch.tensor(3), torch.tensor([3.0, 1.0]), torch.tensor([[3, 1]])):
+        with pytest.raises(OptionError, match=r"whole numbers, one for each sample.*int64 \[N\]"):
+            model.sample(2, given=given)
     for prior in (MaskedPrior(), RecurrentPrior()):
         with pytest.raises(OptionError, match="take GatedPrior"):
             build("latent_prior", spec, {"autoencoder": CODES, "prior": prior, "conditional": True})
@@ -130,3 +134,12 @@ def test_a_prior_that_memory_cannot_hold_is_refused_with_an_estimate() -> None:
         check_memory(symbols, 8192)
     model = build("pixelcnn", DataSpec(shape=(1, 8, 8), kind="image", levels=4), {})
     assert isinstance(model, Raster)
+
+
+def test_it_is_refused_before_its_autoencoder_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = made()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    monkeypatch.setattr("urbild.models.autoregressive.raster.os.sysconf", lambda _: 100)
+    with pytest.raises(OptionError, match="16 numbers for each of 4 x 4 sites of 16 samples"):
+        train(model, digits()[0][:64], steps=4, batch=16)
+    assert all(torch.equal(value, before[name]) for name, value in model.autoencoder.named_parameters("autoencoder"))

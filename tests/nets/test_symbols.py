@@ -10,7 +10,7 @@ from torch import Tensor
 from urbild.contract import DataSpec
 from urbild.errors import OptionError
 from urbild.nets.observations import LogisticMixture
-from urbild.nets.symbols import Mixture, Softmax, SymbolHead
+from urbild.nets.symbols import Binary, Mixture, Softmax, SymbolHead, Symbols
 
 
 def pixel(channels: int, levels: int) -> DataSpec:
@@ -71,6 +71,14 @@ def test_a_low_temperature_narrows(channels: int) -> None:
     noise = torch.rand(5_000, head.draws, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     spread = [float(head.draw(numbers, noise, t).double().std(0).mean()) for t in (1.0, 0.5, 0.1)]
     assert spread[0] > spread[1] > spread[2]
+
+
+@pytest.mark.parametrize("part", [Binary(grey="dynamic"), Softmax(), Mixture()])
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_that_is_not_positive_is_refused(part: Symbols, temperature: float) -> None:
+    head = part.head(pixel(1, 4))
+    with pytest.raises(OptionError, match="must be more than 0"):
+        head.draw(torch.zeros(2, head.outputs), torch.rand(2, head.draws), temperature)
 
 
 def test_the_ends_of_the_noise_draw_levels() -> None:

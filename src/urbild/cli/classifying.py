@@ -20,11 +20,11 @@ MOST_SHOWN = 12
 def classify(arguments: Arguments, console: Console) -> Result:
     """Names the class of samples; writes a CSV."""
     run = verbs.run_with(arguments, "classify")
-    records = verbs.whole(arguments, run, console)
     out = Path(arguments["out"] or Path(arguments["dir"]) / "classes.csv")
     if out.suffix != ".csv":
         msg = f"--out {out}: classes are written as .csv; give a name that ends so."
         raise OptionError(msg)
+    records = verbs.whole(arguments, run, console)
     frame = _classified(arguments, run, records, console)
     shared.write(out, frame.to_csv(index=False))
     counts = {str(label): int(count) for label, count in frame["label"].value_counts().items()}

@@ -41,8 +41,8 @@ def complete(arguments: Arguments, console: Console) -> Result:
     else:
         _beginning(rule, share)
         observed = None
-    records = verbs.whole(arguments, run, console)
     out = verbs.target(arguments, run, "completed")
+    records = verbs.whole(arguments, run, console)
     rows = range(min(arguments["n"], len(records)))
     source = run.preparation.source(records.select(rows), workers=arguments["workers"])
     draws, generator = arguments["draws"], torch.Generator(device="cpu").manual_seed(arguments["seed"])

@@ -80,6 +80,7 @@ def _evaluated(arguments: Arguments, console: Console) -> "Evaluation":
     if detector is not None and arguments["alpha"] is not None:
         detector.alpha = arguments["alpha"]
     records = shared.given(arguments, console)
+    shared.tell_heard(run.preparation, records, console)
     asked = _generation(arguments, run, records)
     found = measure(detector or run, records, part=arguments["part"], seed=arguments["seed"], generation=asked)
     found.save(Path(arguments["dir"]))

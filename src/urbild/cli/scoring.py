@@ -33,6 +33,7 @@ def score(arguments: Arguments, console: Console) -> Result:
     if arguments["alpha"] is not None:
         detector.alpha = arguments["alpha"]
     records = shared.given(arguments, console)
+    shared.tell_heard(detector.preparation_, records, console)
     frame = _scored(detector, records, arguments["heatmaps"], console)
     if arguments["out"]:
         shared.write(Path(arguments["out"]), frame.to_csv(index=False))

@@ -9,7 +9,7 @@ from urbild.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from urbild.cli.console import Console
-    from urbild.data import Reading, Records
+    from urbild.data import Preparation, Reading, Records
 
 DATA = Place(
     "path",
@@ -172,6 +172,29 @@ def tell_skipped(records: "Records", console: "Console") -> None:
     if count:
         what = "1 unreadable file is" if count == 1 else f"{count} unreadable files are"
         console.warn(f"{what} left out: {few(records.skipped)}")
+
+
+def tell_heard(preparation: "Preparation", records: "Records", console: "Console") -> None:
+    """Says what is done to sounds before a trained model hears them; warns where it does not hear all.
+
+    Raises:
+        ShapeError: the samples are of another kind.
+    """
+    from urbild.data.waves import Waves
+
+    preparation.check(records)
+    how = preparation.how
+    if not isinstance(how, Waves):
+        return
+    changes, cut = how.changes(records), how.cut(records)
+    if changes:
+        console.note(f"{changes}; {how.rate:,} Hz")
+    if cut:
+        what = "1 sound is" if cut == 1 else f"{cut:,} sounds are"
+        console.warn(
+            f"{what} longer than the {how.length:,} samples of the longest training sound; what comes after is left "
+            "out, so cut long recordings into pieces."
+        )
 
 
 def normals(records: "Records", console: "Console") -> "Records":

@@ -53,8 +53,8 @@ def reconstruct(arguments: Arguments, console: Console) -> Result:
     run = run_with(arguments, "reconstruct")
     model = run.model
     assert isinstance(model, Reconstructs)
-    records = whole(arguments, run, console)
     out = target(arguments, run, "reconstructed")
+    records = whole(arguments, run, console)
     limit = SHOWN // 2 if out.suffix == ".png" else len(records)
     rows = range(min(limit, len(records)))
     source = run.preparation.source(records.select(rows), workers=arguments["workers"])
@@ -76,11 +76,11 @@ def encode(arguments: Arguments, console: Console) -> Result:
     run = run_with(arguments, "encode")
     model = run.model
     assert isinstance(model, Encodes)
-    records = whole(arguments, run, console)
     out = target(arguments, run, "codes")
     if out.suffix == ".png":
         msg = f"codes are no pictures; give --out a name that ends in .npy, .npz or .csv instead of {out.name}."
         raise OptionError(msg)
+    records = whole(arguments, run, console)
     source = run.preparation.source(records, workers=arguments["workers"])
     with torch.no_grad():
         codes = torch.cat([model.encode(moved(batch.x, model)).cpu() for batch in source.batches(BATCH)])
@@ -142,7 +142,7 @@ def whole(arguments: Arguments, run: "Run", console: Console) -> "Records":
     from urbild.detection.scorer import patch_of
 
     records = shared.given(arguments, console)
-    run.preparation.check(records)
+    shared.tell_heard(run.preparation, records, console)
     patch = patch_of(run.preparation)
     if patch is not None:
         msg = f"this run works on patches of {patch} px, not on whole images; it can only score them."

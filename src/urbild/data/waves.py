@@ -13,7 +13,7 @@ from torch import Tensor
 from urbild.contract import Batch, DataSpec, Source
 from urbild.data.keys import below
 from urbild.data.records import Records
-from urbild.data.sounds import Sounds
+from urbild.data.sounds import Sounds, Tone
 from urbild.errors import DataError, OptionError, ShapeError
 
 Level = Literal["none", "rms", "peak"]
@@ -136,15 +136,27 @@ class Waves:
         span = f"{min(seconds):.2f} to {max(seconds):.2f} s"
         whole = f"{sum(seconds) / 60:.1f} min" if sum(seconds) >= 60 else f"{sum(seconds):.1f} s"
         parts = [f"{len(tones):,} sound{'s' * (len(tones) != 1)} of {span}, {whole} in all"]
-        mixed = sum(tone.channels > 1 for tone in tones)
-        other = sum(tone.rate != self.rate for tone in tones)
-        parts += [f"{mixed:,} mixed down to one channel"] if mixed else []
-        parts += [f"{other:,} resampled"] if other else []
+        parts += self._changed(tones)
         parts += [f"each at the same {self.normalise.upper() if self.normalise == 'rms' else 'peak'}"] * (
             self.normalise != "none"
         )
         crops = f", trained on crops of {self.window:,}" if self.window else ""
         return f"{'; '.join(parts)}; {self.rate:,} Hz, {self.length:,} samples each{crops}"
+
+    def changes(self, records: Records) -> str:
+        """What is done to sounds that come after training, in words; empty where nothing is."""
+        return "; ".join(self._changed([_sounds(records).tone(row) for row in range(len(records))]))
+
+    def cut(self, records: Records) -> int:
+        """How many sounds are longer than the longest training sound, so that their ends are not heard."""
+        tones = (_sounds(records).tone(row) for row in range(len(records)))
+        return sum(ceil(tone.length * self.rate / tone.rate) > self.length for tone in tones)
+
+    def _changed(self, tones: Sequence[Tone]) -> list[str]:
+        mixed = sum(tone.channels > 1 for tone in tones)
+        other = sum(tone.rate != self.rate for tone in tones)
+        said = [f"{mixed:,} mixed down to one channel"] if mixed else []
+        return said + ([f"{other:,} resampled"] if other else [])
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""

@@ -46,8 +46,12 @@ def check_seen(given: Tensor, seen: Tensor, names: tuple[str, ...]) -> None:
     """Refuses classes `given` [N] that a model was not trained on; where none was seen, it is not trained yet.
 
     Raises:
-        OptionError: one is no number of a name, or had no sample in training.
+        OptionError: one is no number of a name, or had no sample in training, or they are no row of whole numbers.
     """
+    if given.dim() != 1 or given.dtype.is_floating_point:
+        msg = f"classes are whole numbers, one for each sample, and these are {given.dtype} of shape "
+        msg += f"{tuple(given.shape)}; give a tensor int64 [N]."
+        raise OptionError(msg)
     if bool(((given < 0) | (given >= len(names))).any()):
         msg = f"a class is not one of the {len(names)} that the model was trained on."
         raise OptionError(msg)

@@ -59,7 +59,11 @@ class SymbolHead(ABC):
 
     @abstractmethod
     def draw(self, output: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        """Symbols [N, C / groups] of a site's group by its output [N, outputs] and uniform numbers [N, draws]."""
+        """Symbols [N, C / groups] of a site's group by its output [N, outputs] and uniform numbers [N, draws].
+
+        Raises:
+            OptionError: the temperature is not positive.
+        """
 
 
 class Symbols(ABC):
@@ -140,6 +144,12 @@ def _levels(spec: DataSpec, own: int | None, name: str) -> int:
     return levels
 
 
+def _check_temperature(temperature: float) -> None:
+    if not temperature > 0:
+        msg = f"temperature={temperature} is out of range; it must be more than 0."
+        raise OptionError(msg)
+
+
 def default_symbols(spec: DataSpec) -> Symbols:
     """Binary for two levels, else Softmax."""
     return Binary() if spec.levels == 2 else Softmax()
@@ -170,6 +180,7 @@ class _BinaryHead(SymbolHead):
         return torch.sigmoid(full(output))
 
     def draw(self, output: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        _check_temperature(temperature)
         return (noise < torch.sigmoid(output / temperature)).long()
 
 
@@ -190,6 +201,7 @@ class _SoftmaxHead(SymbolHead):
         return torch.einsum("nckhw,k->nchw", shares, values).clamp(0, 1)
 
     def draw(self, output: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        _check_temperature(temperature)
         cumulated = torch.softmax(output / temperature, dim=1).cumsum(1)  # [N, K]
         return (cumulated < noise * cumulated[:, -1:]).sum(1, keepdim=True).clamp_(max=self.levels - 1)
 
@@ -229,6 +241,7 @@ class _MixtureHead(SymbolHead):
         return ((mixed + 1) / 2).clamp(0, 1)
 
     def draw(self, output: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        _check_temperature(temperature)
         each = self._each(output)
         cumulated = torch.softmax(each[:, :, 0] / temperature, dim=1).cumsum(1)
         chosen = (cumulated < noise[:, :1] * cumulated[:, -1:]).sum(1).clamp_(max=self._components - 1)

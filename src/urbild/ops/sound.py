@@ -34,7 +34,7 @@ def mu_law_encode(x: Tensor, levels: int = 256) -> Tensor:
 
 
 def mu_law_decode(codes: Tensor, levels: int = 256, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Waves in [-1, 1] of codes 0 to levels - 1. Encoding them gives the codes back; no code means exactly 0."""
+    """Waves in [-1, 1] of codes 0 to levels - 1. Encoding them gives the codes back; none of an even number means 0."""
     mu = levels - 1
     y = 2 * codes.to(dtype) / mu - 1
     waves = y.sign() * torch.expm1(y.abs() * torch.log1p(torch.tensor(mu, dtype=dtype))) / mu

@@ -89,7 +89,7 @@ def train_run(
     if part is None:
         preparation = Preparation.fit(records, rows, **preparing)
     else:
-        preparation, building = as_part(part, records, preparing), {**building, **part_options(str(model), part)}
+        preparation, building = as_part(part, records, preparing), part_options(str(model), part, building)
     crops = preparation.crops(per_image)
     if reporter is not None:
         reporter.note(preparation.describe())

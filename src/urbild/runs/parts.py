@@ -41,18 +41,21 @@ def built_on(model: str) -> dict[str, Any]:
     return {kind.system: kind for kind in kinds if hasattr(kind, "system")}
 
 
-def part_options(model: str, part: Run) -> dict[str, Any]:
-    """The builder's option for an autoencoder like that of `part`.
+def part_options(model: str, part: Run, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The builder's options, with an autoencoder like that of `part`.
 
     Raises:
-        OptionError: the model can be built on no such system.
+        OptionError: the model can be built on no such system, or the options ask for another.
     """
+    if options.get("autoencoder") is not None:
+        msg = f"the autoencoder is that of the run in {part.directory}, with its options; leave autoencoder out, or "
+        raise OptionError(msg + "codes.")
     found = built_on(model)
     if part.name not in found:
         msg = f"{model} can be built on {', '.join(sorted(found))}, not on {part.name}."
         raise OptionError(msg)
     told = {"classes": labels_of(part.model)} if labels_of(part.model) else {}  # they need not be those of the data
-    return {"autoencoder": found[part.name](**part.options, **told)}
+    return {**options, "autoencoder": found[part.name](**part.options, **told)}
 
 
 def as_part(part: Run, records: Records, preparing: Mapping[str, Any]) -> Preparation:

@@ -65,16 +65,26 @@ class Chain(nn.Module):
             turns.append(replace(own, name=name, modules=(finer,), loss=partial(self._loss, at)))
         return replace(stage, turns=turns, monitor=lambda batch: self.nats(self.symbols(batch.x))[0])
 
+    def check_memory(self, n: int) -> None:
+        """Refuses batches of n codes whose outputs would not fit in memory, before anything is computed.
+
+        Raises:
+            OptionError: those of a map need more than there is.
+        """
+        for raster in self.rasters:
+            one = next(raster.parameters()).new_zeros(1)
+            check_memory(one.expand(n, *raster.spec.shape), raster.head.groups * raster.head.outputs)
+
     def symbols(self, x: Tensor) -> Tensor:
         """Symbols int64 [N, *code] of codes as values in [0, 1]."""
         return self.first.head.symbols(x)
 
     def _loss(self, at: int, batch: Batch) -> Losses:
         """The negative log-likelihood of a map, in nats a sample."""
+        if batch.step == 0:
+            self.check_memory(len(batch))
         symbols, raster = self.symbols(batch.x), self.rasters[at]
         maps, counted = self.cut(symbols), self._counted(symbols)[at]
-        if batch.step == 0:
-            check_memory(maps[at], raster.head.groups * raster.head.outputs)
         given = batch.given if batch.given is not None else batch.y
         last = int(counted.flatten(0, 1).any(0).nonzero().max()) + 1  # no sound of the batch is longer
         maps[at] = maps[at][..., :last]

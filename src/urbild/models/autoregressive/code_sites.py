@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+FAINT = 1e-9  # as good as silence, but no padding
+
 
 class Sites(ABC):
     """A choice of how maps of symbols [N, G, h, w] lie over a sample."""
@@ -72,8 +74,10 @@ class Hops(Sites):
     end: int
 
     def blank(self, x: Tensor, observed: Tensor) -> Tensor:
-        """Silence where not observed."""
-        return self.merge(x, torch.zeros_like(x), observed)
+        """Silence where not observed. What goes on after its observed part does not end there, however silent it is."""
+        last = observed & (observed.flip(1).cumsum(1).flip(1) == 1) & ~observed[:, -1:]  # [N, T] one a row, or none
+        begun = torch.where((last & (x[..., 0] == 0))[..., None], FAINT, x)
+        return self.merge(begun, torch.zeros_like(x), observed)
 
     def merge(self, x: Tensor, made: Tensor, observed: Tensor) -> Tensor:
         """See `Sites`."""

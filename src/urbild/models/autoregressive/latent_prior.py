@@ -11,7 +11,7 @@ pixels is trained on them as on images of K levels. Where codes are several maps
 told the map before. Samples are codes from the prior, decoded.
 
 Of sound the codes are a row, and a symbol of its own says that it ended: a sample is as long as its codes say. The
-prior's class need not be the decoder's. Where both know the same classes, the decoder is told the prior's; else it
+prior's class need not be the decoder's. Where the decoder knows the prior's classes, it is told them too; else it
 decodes as the class most frequent in its training, and `autoencoder.decode(model.draw(...), given=...)` as any other.
 
 The score is the surprise of the codes in bits a symbol: a part that the prior finds unlikely was not in the training
@@ -36,10 +36,12 @@ from torch import Tensor
 from urbild.contract import (
     Adopts,
     Anomaly,
+    Batch,
     Completes,
     Conditional,
     DataSpec,
     Discrete,
+    Losses,
     Model,
     Reconstructs,
     Samples,
@@ -47,6 +49,7 @@ from urbild.contract import (
     Source,
     Stage,
     in_turn,
+    known_classes,
     labels_of,
 )
 from urbild.errors import ArtifactError
@@ -121,7 +124,21 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
     def stages(self) -> Sequence[Stage]:
         stage = self.chain.stage()
         prior = replace(stage, name="prior", source=self._code_source(stage.source))
-        return (prior,) if self._adopted else (*self.autoencoder.stages(), prior)
+        if self._adopted:
+            return (prior,)
+        first, *others = self.autoencoder.stages()
+        return (self._checked(first), *others, prior)
+
+    def _checked(self, stage: Stage) -> Stage:
+        """The stage, refused at once if the prior's batches would not fit in memory: it would be trained in vain."""
+        turn, *others = stage.turns
+
+        def loss(batch: Batch) -> Losses:
+            if batch.step == 0:
+                self.chain.check_memory(len(batch))
+            return turn.loss(batch)
+
+        return replace(stage, turns=(replace(turn, loss=loss), *others))
 
     def _code_source(self, check: Callable[[Source], Source] | None) -> Callable[[Source], Source]:
         def taken(source: Source) -> Source:
@@ -141,8 +158,11 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
         return self.autoencoder.reconstruct(x, given=self._voice(given))
 
     def _voice(self, given: Tensor | None) -> Tensor | None:
-        """What the decoder is told of classes of the prior [N]: they themselves, where it knows the same."""
-        return given if labels_of(self.autoencoder) == self.labels else None
+        """What the decoder is told of classes of the prior [N]: they themselves, where it knows them all."""
+        if labels_of(self.autoencoder) != self.labels:
+            return None
+        own, known = (set(known_classes(model).tolist()) for model in (self, self.autoencoder))
+        return given if own <= known else None
 
     def draw(
         self, n: int, *, given: Tensor | None = None, temperature: float = 1.0, generator: torch.Generator | None = None

@@ -92,6 +92,11 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, AnyLength, Scores
         self.counts: Tensor
         self.register_buffer("counts", torch.zeros(classes, dtype=torch.long))  # training samples of each class
 
+    @property
+    def seen(self) -> Tensor:
+        """Which classes it was trained on: bool [classes]."""
+        return self.counts > 0
+
     def stages(self) -> Sequence[Stage]:
         turn = Turn(
             name="surprise",

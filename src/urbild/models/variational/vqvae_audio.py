@@ -118,6 +118,11 @@ class VqvaeAudio(Model, Discrete, Reconstructs, Conditional, AnyLength, Scores):
         self.counts: Tensor
         self.register_buffer("counts", torch.zeros(len(self.labels), dtype=torch.long))  # of training samples
 
+    @property
+    def seen(self) -> Tensor:
+        """Which classes its decoder was trained on: bool [classes]."""
+        return self.counts > 0
+
     def stages(self) -> Sequence[Stage]:
         turn = Turn(
             name="codes",
