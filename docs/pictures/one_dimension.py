@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from drawing import FOLDER, GREEN, INK, MUTED, NORMAL, RULE, canvas, pixels
+from drawing import ABNORMAL, FOLDER, GREEN, INK, MUTED, RULE, canvas, pixels
 from numpy.typing import NDArray
 
 from urbild.artifacts import write_atomically
@@ -131,7 +131,7 @@ def frame(sight: Sight) -> Pixels:
     figure, (above, below) = canvas(1, 2, width=460, height=400)
     above.plot(GRID, density(GRID), color=INK, linestyle=":", linewidth=1.8, label="p(data)")
     above.plot(GRID, made_density(sight.made), color=GREEN, linewidth=1.8, label="p(generator)")
-    above.plot(GRID, sight.belief, color=NORMAL, linestyle="--", linewidth=1.8, label="D(x)")
+    above.plot(GRID, sight.belief, color=ABNORMAL, linestyle="--", linewidth=1.8, label="D(x)")
     above.axhline(0.5, color=RULE, linewidth=1, zorder=0)
     above.set(xlim=(LOW, HIGH), ylim=(0, 1.6), title=f"step {sight.step}: mean |D - 1/2| = {uncertainty(sight):.3f}")
     above.legend(frameon=False, fontsize=8, loc="upper right")
@@ -147,7 +147,7 @@ def main(out: Path = FOLDER, steps: int = STEPS) -> Sight:
     """Trains and draws; gives what is seen in the end."""
     sights = played(steps)
     out.mkdir(parents=True, exist_ok=True)
-    film = animation([frame(sight) for sight in shown(sights)], milliseconds=300, colours=32)
+    film = animation([frame(sight) for sight in shown(sights)], milliseconds=300, colours=48)
     write_atomically(out / "one_dimension.gif", film)
     for sight in shown(sights):
         said = f"mean |D - 1/2| {uncertainty(sight):.3f}, earth mover's distance {distance(sight):.3f}"

@@ -73,6 +73,7 @@ def test_a_picture_in_the_run_where_no_place_is_given(cli, vae, tmp_path):
     run = Path(shutil.copytree(vae, tmp_path / "run"))
     assert cli("explore", run, "traverse", "--quiet").out == f"{run}/explored-traverse.png\n"
     with Image.open(run / "explored-traverse.png") as picture:
+        assert picture.height % 66 > 2, "a line of words stands above the rows"
         assert picture.width > 2 * picture.height  # 9 points of 3 entries
 
 
@@ -197,6 +198,7 @@ def test_a_system_without_codes_names_those_that_have(cli, digits, tmp_path):
         (["map"], "map looks at samples, and none are given"),
         (["arithmetic", "DATA", "--plus", "seven"], "name them with --plus and --minus (good, seven)"),
         (["arithmetic", "DATA", "--plus", "sevn", "--minus", "good"], "did you mean seven?"),
+        (["arithmetic", "DATA", "--plus", "good", "--minus", "good"], "a class does not differ from itself"),
         (["arithmetic", "DATA/test/good", "--plus", "a", "--minus", "b"], "has no labels"),
         (["interpolate", "DATA/test/good/000.png"], "has only one; give 2 or more"),
         (["interpolate", "DATA", "--points", "1"], "give at least 2"),

@@ -287,6 +287,23 @@ def test_a_system_that_does_not_score_shows_its_samples(tmp_path):
     assert "<dt>score</dt>" not in text
     assert "<li>It gives no anomaly score.</li>" in text
     assert "Most anomalous" not in text
+    assert "Samples, judged" not in text, "nothing was judged, and nothing ranked"
+    assert "ends of the ranking" not in text
+
+
+def test_inputs_alone_are_not_shown(tmp_path):
+    """Of a system that neither scores nor reconstructs they would say nothing."""
+    picture = np.zeros((8, 8, 1), np.uint8)
+    found = Evaluation(
+        data={"origin": "digits"},
+        protocol={},
+        ids=("a", "b"),
+        samples=np.stack([picture] * 9),
+        gallery=[Example(id=name, score=0.0, input=picture) for name in "ab"],
+    )
+    page = build(write_run(tmp_path, found, calibrated=False))
+    assert "examples" not in sections(page)
+    assert parsed(page).names.count("img") == 9
 
 
 def test_a_directory_without_a_run_is_refused(tmp_path):

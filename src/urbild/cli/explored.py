@@ -179,11 +179,12 @@ def write_lines(
     ids: Sequence[str] | None = None,
     law: "Law | None" = None,
     columns: int | None = None,
+    words: str = "",
 ) -> None:
     """Lines of samples [N, S, *sample], in the data's own units.
 
-    A .png has a row for each line and a .gif a frame for each point; a table has a row for each point, with the number
-    of its line and `at` [S]; arrays are [N, S, ...].
+    A .png has a row for each line, below `words` that say what is seen, and a .gif a frame for each point; a table has
+    a row for each point, with the number of its line and `at` [S]; arrays are [N, S, ...].
     """
     import numpy as np
     import pandas as pd
@@ -200,27 +201,31 @@ def write_lines(
     if asked.out.suffix in (".png", ".gif"):
         from urbild.report.pictures import encode
 
-        still = asked.out.suffix == ".png"
-        shared.write(asked.out, encode(_sheet(values, law, columns or steps)) if still else _film(values, law))
+        origin = f"codes drawn from {law.label}" if law is not None and law.fitted else ""
+        if asked.out.suffix == ".gif":
+            shared.write(asked.out, _film(values, origin))
+            return
+        said = "; ".join(part for part in (words, origin) if part)
+        shared.write(asked.out, encode(_sheet(values, said, columns or steps)))
         return
     verbs.save(asked.out, values, None if ids is None else list(ids), [])
 
 
-def _sheet(values: Any, law: "Law | None", columns: int) -> "Pixels":
+def _sheet(values: Any, words: str, columns: int) -> "Pixels":
     from urbild.exploration import labelled
     from urbild.ops.sheets import enlarged, sheet
     from urbild.report.pictures import LEGIBLE, to_pixels
 
     tiles = [enlarged(to_pixels(image), LEGIBLE) for image in values.reshape(-1, *values.shape[2:])]
     laid = sheet(tiles, columns=columns)
-    return labelled(laid, f"codes drawn from {law.label}") if law is not None and law.fitted else laid
+    return labelled(laid, words) if words else laid
 
 
-def _film(values: Any, law: "Law | None") -> bytes:
+def _film(values: Any, words: str) -> bytes:
     """There and back, for ever."""
     from urbild.ops.sheets import animation
 
-    frames = [_sheet(values[:, [point]], law, ceil(sqrt(len(values)))) for point in range(values.shape[1])]
+    frames = [_sheet(values[:, [point]], words, ceil(sqrt(len(values)))) for point in range(values.shape[1])]
     return animation(frames + frames[-2:0:-1], milliseconds=MILLISECONDS, last=MILLISECONDS, colours=256)
 
 

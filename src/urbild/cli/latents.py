@@ -36,7 +36,7 @@ def interpolate(asked: Asked) -> Result:
     given = explored.classes(asked, n, None if found.rows is None else found.rows[:n])
     made = ways(asked.run.model, found.z[:n], found.z[n : 2 * n], steps=arguments["points"], curve=curve, given=given)
     at = torch.linspace(0, 1, arguments["points"]).tolist()
-    explored.write_lines(asked, made, at, ids=names, law=found.law)
+    explored.write_lines(asked, made, at, ids=names, law=found.law, words="each row: from one code to another")
     return explored.told(asked, "ways", n, law=found.law, curve=curve, ids=names)
 
 
@@ -88,7 +88,9 @@ def traverse(asked: Asked) -> Result:
     made = torch.cat(lines)
     ids = None if found.rows is None else [asked.data.ids[row] for row in found.rows]
     names = ids if wanted is not None else None
-    explored.write_lines(asked, made, steps, ids=names, law=found.law)
+    span = f"{steps[0]:g} to {steps[-1]:g} deviations"
+    words = f"entry {wanted}: {span}" if wanted is not None else f"rows: entries 0 to {entries[-1]}; {span}"
+    explored.write_lines(asked, made, steps, ids=names, law=found.law, words=words)
     return explored.told(asked, "lines", len(made), law=found.law, entries=entries, ids=ids, deviations=law.label)
 
 
@@ -118,6 +120,9 @@ def arithmetic(asked: Asked) -> Result:
 
     arguments, records = asked.arguments, asked.data
     plus, minus = (_label(asked, option) for option in ("plus", "minus"))
+    if plus == minus:
+        msg = f"--plus and --minus are both {arguments['plus']}, and a class does not differ from itself; name two."
+        raise OptionError(msg)
     on = minus if arguments["on"] is None else _label(asked, "on")
     labels = records.labels
     assert labels is not None  # _label has seen to it
@@ -128,7 +133,9 @@ def arithmetic(asked: Asked) -> Result:
     amounts = torch.linspace(0, arguments["amount"], arguments["points"]).tolist()
     z, given = explored.codes_of(asked, shown), explored.classes(asked, len(shown), shown)
     ids = [records.ids[row] for row in shown]
-    explored.write_lines(asked, shift(asked.run.model, z, direction, amounts, given=given), amounts, ids=ids)
+    moved = shift(asked.run.model, z, direction, amounts, given=given)
+    words = f"+ {amounts[0]:g} to {amounts[-1]:g} x ({arguments['plus']} - {arguments['minus']})"
+    explored.write_lines(asked, moved, amounts, ids=ids, words=words)
     counts = {"plus": len(taken[plus]), "minus": len(taken[minus])}
     return explored.told(asked, "lines", len(shown), ids=ids, length=float(direction.norm()), codes=counts)
 
@@ -180,7 +187,8 @@ def project(asked: Asked) -> Result:
     ids = [asked.data.ids[row] for row in rows]
     if asked.out.suffix == ".png":
         pairs = torch.stack([x, found.x.cpu()], dim=1)  # a sample and what was found for it side by side
-        explored.write_lines(asked, pairs, [0, 1], columns=2 * PAIRS)
+        words = "pairs: a sample, and what its code decodes to"
+        explored.write_lines(asked, pairs, [0, 1], columns=2 * PAIRS, words=words)
     else:
         _write_codes(asked, ids, found.z.cpu(), found.x.cpu(), found.error.cpu(), found.start.cpu())
     origin = ["encoder" if start == ENCODED else f"draw {start}" for start in found.start.tolist()]

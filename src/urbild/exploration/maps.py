@@ -58,7 +58,7 @@ def map2d(codes: Tensor, *, method: Method = "pca", seed: int = 0) -> Map2d:
         points = _tsne(_differing(flat) if symbols else flat.double().numpy(), seed, distances=symbols)
         return Map2d(points=points, label=f"t-SNE of {what}, seed {seed}")
     points, explained = _scaled(_differing(flat)) if symbols else _plane(flat.double().numpy())
-    return Map2d(points=points, label=f"PCA of {what}, {explained:.0%} of the variance", explained=explained)
+    return Map2d(points=points, label=f"PCA of {what}, {100 * explained:.0f} % of the variance", explained=explained)
 
 
 def _plane(codes: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

@@ -30,7 +30,8 @@ def galleries(found: Evaluation) -> tuple[list[Gallery], Scale | None]:
     kinds = _picture_kinds(found.gallery)
     shape = "slim" if len(kinds) in (1, 2) else ""
     if found.score is None:
-        cards = [_card(example, found, scale, kinds) for example in found.gallery] if kinds else []
+        told = "reconstruction" in kinds  # inputs alone say nothing of a model that only samples
+        cards = [_card(example, found, scale, kinds) for example in found.gallery] if told else []
         text = "The first of the samples that were evaluated, and the model's version of them."
         shown = Gallery(title="The first samples", text=text, count=str(len(cards)), shape=shape, cards=cards)
         return [shown] if cards else [], None

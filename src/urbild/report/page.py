@@ -68,7 +68,7 @@ def _contents(page: Page) -> list[Section]:
         ("scores", "Scores", page.histogram),
         ("quality", "Quality", page.curves or page.metrics),
         ("likelihood", "Likelihood", page.likelihood),
-        ("examples", "Samples, judged", page.galleries),
+        ("examples", page.gallery_title, page.galleries),
         ("samples", "Drawn from the model", page.samples),
         ("training", "Training", page.training),
         ("promise", "What is promised", page.promise),
@@ -106,6 +106,7 @@ def _page(manifest: Mapping[str, Any], found: Evaluation | None) -> Page:
         quality_title=words.TOLD_APART if found.curves else words.MEASURED,
         errors=_errors(found) if shown else [],
         likelihood=_likelihood(found),
+        gallery_title=words.JUDGED if found.score is not None else words.MADE_AGAIN,
         gallery_text=_gallery_text(found),
         galleries=shown,
         scale=scale,
@@ -221,6 +222,8 @@ def _between(low: float, high: float) -> str:
 
 
 def _gallery_text(found: Evaluation) -> str:
+    if found.score is None:
+        return ""
     text = "Both ends of the ranking."
     if found.display is not None:
         text += " The bar is the score on the display scale"

@@ -177,6 +177,7 @@ class Page:
     quality_title: str = ""
     likelihood: Table | None = None
     errors: Sequence[Table] = ()
+    gallery_title: str = ""
     gallery_text: str = ""
     scale: Scale | None = None
     galleries: Sequence[Gallery] = ()

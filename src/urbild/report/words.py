@@ -6,6 +6,7 @@ from urbild.evaluation import Evaluation
 from urbild.report.parts import Passage, count, number, percent
 
 TOLD_APART, MEASURED = "How well normal and abnormal are told apart", "What was measured"
+JUDGED, MADE_AGAIN = "Samples, judged", "Samples, made again"
 
 METRICS: Mapping[str, tuple[str, str]] = {
     "image_auroc": ("AUROC", "How often an abnormal sample scores above a normal one; 0.5 is guessing, 1 is perfect."),
