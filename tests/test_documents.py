@@ -30,6 +30,15 @@ def test_the_model_of_ones_own_runs():
     assert space["detector"].predict(space["rows"]).shape == (200,)
 
 
+def test_any_system_is_trained_and_used_from_python(tmp_path, monkeypatch):
+    code = next(code for code in blocks(ROOT / "docs" / "guide" / "python.md", "python") if "urbild.load" in code)
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    exec(compile(code, "python.md", "exec"), space)
+    assert space["threes"].shape == (4, 1, 8, 8)
+    assert space["pictures"].shape == (4, 8, 8, 1)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_commands_and_options_that_are_shown_exist(path):
     from urbild.cli.main import COMMANDS

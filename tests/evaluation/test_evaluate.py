@@ -189,6 +189,28 @@ def test_a_run_that_does_not_score_is_measured_by_what_it_can() -> None:
     assert any("no anomaly score" in note for note in found.notes)
 
 
+def test_padding_of_sound_has_no_say_in_its_reconstruction_error() -> None:
+    from urbild.contract import DataSpec, Model, Reconstructs, Tensor
+    from urbild.data.sounds import SoundArrays
+    from urbild.ops.sound import sounding
+
+    class Echo(Model, Reconstructs):
+        def __init__(self, spec: DataSpec) -> None:
+            super().__init__()
+            self.spec = spec
+
+        def stages(self) -> Sequence[Stage]:
+            return []
+
+        def reconstruct(self, x: Tensor, *, given: Tensor | None = None) -> Tensor:
+            return x + 0.5 * sounding(x[..., 0])[..., None]
+
+    waves = [0.1 * np.random.default_rng(n).normal(size=n).astype(np.float32) for n in (100, 20, 20)]
+    records = SoundArrays(ids=["a", "b", "c"], waves=waves, rate=8000)
+    run = runs.train_run(Echo(DataSpec(shape=(100, 1), kind="sequence", rate=8000)), records, {})
+    assert evaluate(run, records, resamples=20).metrics["reconstruction_error"].value == pytest.approx(0.25)
+
+
 def test_tables_show_the_columns_that_contributed() -> None:
     rng = np.random.default_rng(0)
     size = rng.normal(size=200)

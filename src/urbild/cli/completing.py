@@ -123,10 +123,14 @@ def _mask(path: Path, size: tuple[int, int]) -> "Tensor":
         raise OptionError(msg)
     if path.suffix == ".npy":
         try:
-            mask = np.asarray(np.load(path, allow_pickle=False)) != 0
+            held = np.asarray(np.load(path, allow_pickle=False))
         except (OSError, ValueError, EOFError) as error:
             msg = f"{path} is no .npy file of numbers ({str(error).splitlines()[0]}); save the mask anew."
             raise DataError(msg) from error
+        if held.dtype.kind not in "biuf" or not np.isfinite(held).all():
+            msg = f"{path} holds what is no number; save a mask of zeros and ones."
+            raise DataError(msg)
+        mask = held != 0
     else:
         mask = _as_image(path)
     if mask.shape != size:

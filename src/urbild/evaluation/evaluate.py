@@ -227,13 +227,14 @@ def _by_verbs(found: Evaluation, work: _Work) -> None:
         return
     nats, errors, sizes, line = [], [], [], None
     for x in examples.prepared(work.model, work.preparation, work.records):
+        sizes.append(examples.entries(x, work.preparation.spec))
         with torch.no_grad():
             if isinstance(work.model, Density):
                 line = work.model.log_prob(x)
                 nats.append(line.value.double().cpu().numpy())
-                sizes.append(examples.entries(x, work.preparation.spec))
             if isinstance(work.model, Reconstructs):
-                errors.append((work.model.reconstruct(x) - x).square().flatten(1).mean(1).double().cpu().numpy())
+                squares = (work.model.reconstruct(x) - x).square().flatten(1).sum(1)
+                errors.append(squares.double().cpu().numpy() / sizes[-1])
     if errors and work.normals.any():
         found.metrics["reconstruction_error"] = mean(np.concatenate(errors)[work.normals], **work.bootstrap)
     if line is not None and work.normals.any():
