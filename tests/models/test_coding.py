@@ -10,6 +10,7 @@ from urbild.catalogue import build
 from urbild.errors import OptionError
 from urbild.models.autoregressive.coding import bits_of, compress, decompress
 from urbild.models.autoregressive.raster import Raster
+from urbild.nets.symbols import Mixture
 from urbild.ops.complexity import compressed_bits
 
 
@@ -46,3 +47,9 @@ def test_classes_must_be_known_and_symbols_have_probabilities() -> None:
     assert torch.equal(decompress(model, compress(model, symbols, given), given), symbols)
     with pytest.raises(OptionError, match="images of known class"):
         compress(model, symbols)
+    # three numbers for each of 10 parts are as many as levels, and yet no probabilities of them
+    mixture = build("gated_pixelcnn", DIGITS, {"layers": 1, "width": 8, "likelihood": Mixture(levels=30)})
+    assert isinstance(mixture, Raster)
+    assert mixture.head.outputs == mixture.head.levels
+    with pytest.raises(OptionError, match="Binary or Softmax"):
+        compress(mixture, symbols)

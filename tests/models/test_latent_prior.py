@@ -1,5 +1,6 @@
 """Facts of the prior over codes."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -134,6 +135,17 @@ def test_a_prior_that_memory_cannot_hold_is_refused_with_an_estimate() -> None:
         check_memory(symbols, 8192)
     model = build("pixelcnn", DataSpec(shape=(1, 8, 8), kind="image", levels=4), {})
     assert isinstance(model, Raster)
+
+
+def test_early_stopping_looks_at_the_codes_of_held_out_samples() -> None:
+    model, x = made(), digits()[0][:96]
+    plan = Plan(steps=6, batch=16, precision="32", device="cpu")
+    found = fit(model, Rows(DIGITS, x[:64]), plan, validation=Rows(DIGITS, x[64:]))
+    rows = [row for row in found.rows if (row.stage, row.split) == ("prior", "validation")]
+    assert rows
+    with torch.no_grad():
+        bits = model.eval().code_bits(x[64:])[0]
+    assert rows[-1].value == pytest.approx(float(bits.mean()) * math.log(2), rel=1e-5)
 
 
 def test_it_is_refused_before_its_autoencoder_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ class Chain(nn.Module):
         return self._finer[at - 1].condition(maps[at - 1], given) if at else self.first.condition(given, n)
 
     def stage(self) -> Stage:
-        """A player for each map, all of whom see the codes of the same samples, as values in [0, 1]."""
+        """A player for each map, all of whom see the codes of the same samples, as values in [0, 1]; no monitor."""
         (stage,) = self.first.stages()
         (turn,) = stage.turns
         turns = [replace(turn, loss=partial(self._loss, 0))]
@@ -63,7 +63,7 @@ class Chain(nn.Module):
             (own,) = finer.raster.stages()[0].turns
             name = "finer" if at == 1 else f"finer {at}"
             turns.append(replace(own, name=name, modules=(finer,), loss=partial(self._loss, at)))
-        return replace(stage, turns=turns, monitor=lambda batch: self.nats(self.symbols(batch.x))[0])
+        return replace(stage, turns=turns, monitor=None)
 
     def check_memory(self, n: int) -> None:
         """Refuses batches of n codes whose outputs would not fit in memory, before anything is computed.

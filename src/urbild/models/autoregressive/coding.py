@@ -73,7 +73,7 @@ class _Coding(SymbolHead):
     """
 
     def __init__(self, head: SymbolHead, settle: Callable[[int, Counts, int], int]) -> None:
-        if head.outputs not in (1, head.levels):
+        if head.draws > 1 or head.outputs not in (1, head.levels):  # a mixture may have as many numbers as levels
             msg = "only models with a probability for each symbol can compress: those of Binary or Softmax."
             raise OptionError(msg)
         self.levels, self.groups, self.outputs, self.draws = head.levels, head.groups, head.outputs, 2

@@ -123,11 +123,15 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
 
     def stages(self) -> Sequence[Stage]:
         stage = self.chain.stage()
-        prior = replace(stage, name="prior", source=self._code_source(stage.source))
+        prior = replace(stage, name="prior", source=self._code_source(stage.source), monitor=self._monitored)
         if self._adopted:
             return (prior,)
         first, *others = self.autoencoder.stages()
         return (self._checked(first), *others, prior)
+
+    def _monitored(self, batch: Batch) -> Tensor:
+        """Nats of the codes of samples, which are what a run holds out: its codes are of the training samples alone."""
+        return self.chain.nats(self.encode(batch.x))[0]
 
     def _checked(self, stage: Stage) -> Stage:
         """The stage, refused at once if the prior's batches would not fit in memory: it would be trained in vain."""
