@@ -265,10 +265,10 @@ def holed(shape, at, value):
 
 
 BAD = {
-    "a folder that is empty": (lambda d: d, r"is empty; put images into it"),
+    "a folder that is empty": (lambda d: d, r"is empty; put images .* into it"),
     "a folder without images": (
         lambda d: write(d / "f/notes.txt", "x").parent,
-        r"holds no image, only 1 other files such as notes\.txt",
+        r"holds no image or sound, only one other file notes\.txt; known suffixes: .* \.flac .* \.wav",
     ),
     "a file of unknown type": (lambda d: write(d / "a.docx", "x"), r"a\.docx is of no known type; known suffixes"),
     "an empty npy": (lambda d: write(d / "a.npy", ""), r"a\.npy is empty"),

@@ -183,8 +183,9 @@ def _nothing(root: Path, parts: list[str]) -> str:
     where = f"{root}/{parts[0]}" if len(parts) == 1 else str(root)
     others = [name for _, _, files in os.walk(where) for name in files]
     if not others:
-        return f"folder {where} is empty; put images into it (.png, .jpg, .tif, ...)."
+        return f"folder {where} is empty; put images (.png, .jpg, .tif, ...) or sounds (.wav, .flac) into it."
+    only = "one other file" if len(others) == 1 else f"{len(others)} other files, such as"
     return (
-        f"folder {where} holds no image, only {len(others)} other files such as {min(others)}; "
-        f"known suffixes: {' '.join(sorted(SUFFIXES))}."
+        f"folder {where} holds no image or sound, only {only} {min(others)}; "
+        f"known suffixes: {' '.join(sorted(SUFFIXES | SOUNDS))}."
     )

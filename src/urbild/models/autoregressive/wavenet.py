@@ -174,7 +174,7 @@ class WaveNet(Model, Samples, Completes, Density, Conditional, AnyLength, Scores
     def complete(
         self, x: Tensor, observed: Tensor, *, given: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        classes = self._checked(given, len(x))
+        classes, observed = self._checked(given, len(x)), observed.bool()
         symbols = self.symbols(x)
         if self.classes and classes is None:
             # What is observed from the start on tells the class.
