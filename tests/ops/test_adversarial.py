@@ -1,15 +1,15 @@
 """Losses and penalties of adversarial games, where mathematics gives the answer."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from urbild.nets.games import Constraint, GradientPenalty, RealPenalty
 from urbild.ops import adversarial
-from urbild.ops.penalties import between, gradient_norm, gradient_penalty, r1
+from urbild.ops.penalties import Critic, between, gradient_norm
 
 
 def linear(weight: Tensor) -> nn.Module:
@@ -22,10 +22,17 @@ def linear(weight: Tensor) -> nn.Module:
 WEIGHT = torch.tensor([3.0, -4.0, 12.0])  # |w| = 13
 
 
+def penalty(constraint: Constraint, critic: Critic, real: Tensor) -> Tensor:
+    """What training adds to the critic's loss: [N]."""
+    found = constraint.penalty(critic, real, torch.randn_like(real), 0)
+    assert found is not None
+    return found.value
+
+
 @pytest.mark.parametrize("target", [1.0, 5.0])
 def test_the_penalty_of_a_linear_critic(target: float) -> None:
     critic = linear(WEIGHT)
-    value = gradient_penalty(critic, torch.randn(4, 3), torch.randn(4, 3), target=target)
+    value = penalty(GradientPenalty(weight=1.0, target=target), critic, torch.randn(4, 3))
     torch.testing.assert_close(value, torch.full((4,), (13 - target) ** 2))
     value.mean().backward()
     (parameter, _) = critic.parameters()
@@ -34,7 +41,7 @@ def test_the_penalty_of_a_linear_critic(target: float) -> None:
 
 def test_r1_of_a_linear_critic() -> None:
     critic = linear(WEIGHT)
-    value = r1(critic, torch.randn(4, 3), gamma=0.3)
+    value = penalty(RealPenalty(weight=0.3), critic, torch.randn(4, 3))
     torch.testing.assert_close(value, torch.full((4,), 0.3 * 169 / 2))
     value.mean().backward()
     (parameter, _) = critic.parameters()
@@ -43,13 +50,13 @@ def test_r1_of_a_linear_critic() -> None:
 
 def test_penalties_are_computed_in_full_precision() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = r1(linear(WEIGHT + 0.001), torch.randn(4, 3))
+        value = penalty(RealPenalty(weight=1.0), linear(WEIGHT + 0.001), torch.randn(4, 3))
     torch.testing.assert_close(value, torch.full((4,), float((WEIGHT + 0.001).square().sum()) / 2))
 
 
 def test_a_flat_critic_has_a_finite_gradient() -> None:
     critic = linear(torch.zeros(3))
-    gradient_penalty(critic, torch.randn(4, 3), torch.randn(4, 3)).mean().backward()
+    penalty(GradientPenalty(), critic, torch.randn(4, 3)).mean().backward()
     assert all(torch.isfinite(p.grad).all() for p in critic.parameters() if p.grad is not None)
 
 
@@ -137,7 +144,7 @@ def dirac(gamma: float, steps: int = 1000, rate: float = 0.1) -> float:
     for _ in range(steps):
         loss = adversarial.logistic_critic(psi * data, psi * theta.detach())
         if gamma:
-            loss = loss + r1(partial(torch.mul, psi), data[None], gamma=gamma)
+            loss = loss + penalty(RealPenalty(weight=gamma), lambda x, psi=psi: psi * x, data[None])
         (slope,) = torch.autograd.grad(loss.sum(), psi)
         psi = (psi - rate * slope).detach().requires_grad_()
         (slope,) = torch.autograd.grad(adversarial.non_saturating_generator(psi.detach() * theta).sum(), theta)

@@ -155,7 +155,7 @@ class Clipped(Constraint):
 
 @dataclass(frozen=True, slots=True)
 class GradientPenalty(Constraint):
-    """The gradient's norm near a target, on lines between real and made samples (Gulrajani et al. 2017).
+    """The gradient's norm near a target, on lines between real and made samples (Gulrajani et al. 2017, equation 3).
 
     Attributes:
         weight: of (norm - target)^2.
@@ -175,7 +175,7 @@ class GradientPenalty(Constraint):
 
 @dataclass(frozen=True, slots=True)
 class RealPenalty(Constraint):
-    """R1: a flat critic at real samples (Mescheder et al. 2018).
+    """R1: a flat critic at real samples (Mescheder et al. 2018, equation 9).
 
     Attributes:
         weight: gamma of gamma/2 |gradient|^2.

@@ -1,4 +1,4 @@
-"""Penalties of a critic's gradient at its inputs, one value per sample, that can be differentiated again.
+"""What penalties of a critic's gradient at its inputs are made of, for each sample, to be differentiated again.
 
 They are computed in float32 whatever the precision of training, for gradients of gradients underflow in less.
 """
@@ -37,21 +37,3 @@ def between(real: Tensor, fake: Tensor, share: Tensor | None = None) -> Tensor:
     share = torch.rand(len(real), device=real.device) if share is None else share
     share = share.to(real).reshape(-1, *[1] * (real.dim() - 1))
     return fake + share * (real - fake)
-
-
-def gradient_penalty(
-    critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0, share: Tensor | None = None
-) -> Tensor:
-    """(|d f / d x^| - target)^2 at points x^ `between` real and made samples: [N].
-
-    Source: Gulrajani et al. 2017, equation 3, without its weight.
-    """
-    return (gradient_norm(critic, between(real, fake, share)) - target).square()
-
-
-def r1(critic: Critic, real: Tensor, *, gamma: float = 1.0) -> Tensor:
-    """gamma/2 |d f / d x|^2 at real samples [N, *sample], of the logit f: [N].
-
-    Source: Mescheder et al. 2018, equation 9.
-    """
-    return 0.5 * gamma * input_gradient(critic, real).square().flatten(1).sum(1)
