@@ -34,7 +34,7 @@ class Ema(Quantiser):
         revive: steps in a row without a choice after which a code is replaced by a random vector of the batch; None
             leaves it. (A number of steps means the same at any batch size and decay, unlike a count.)
         start: "kmeans" on the vectors of the first batch, or "uniform" within 1/K of the origin.
-        smoothing: added to every count, relative to their mean (Laplace).
+        smoothing: added to every count, which are then brought back to their sum (Laplace).
     """
 
     codes: int = 512
