@@ -54,9 +54,10 @@ def test_penalties_are_computed_in_full_precision() -> None:
     torch.testing.assert_close(value, torch.full((4,), float((WEIGHT + 0.001).square().sum()) / 2))
 
 
-def test_a_flat_critic_has_a_finite_gradient() -> None:
+@pytest.mark.parametrize("constraint", [GradientPenalty(), RealPenalty()])
+def test_a_flat_critic_has_a_finite_gradient(constraint: Constraint) -> None:
     critic = linear(torch.zeros(3))
-    penalty(GradientPenalty(), critic, torch.randn(4, 3)).mean().backward()
+    penalty(constraint, critic, torch.randn(4, 3)).mean().backward()
     assert all(torch.isfinite(p.grad).all() for p in critic.parameters() if p.grad is not None)
 
 
