@@ -103,8 +103,10 @@ def test_scores_are_bits_of_codes(trained: LatentPrior) -> None:
 def test_classes_are_learnt_and_wanted() -> None:
     spec = replace(DIGITS, classes=tuple("0123456789"))
     model = build("latent_prior", spec, {"autoencoder": CODES, "prior": PRIOR, "conditional": True})
+    before = {name: value.clone() for name, value in model.named_parameters()}
     with pytest.raises(DataError, match="training samples have no label"):
         fit(model, Rows(spec, digits()[0][:64]), Plan(steps=4, batch=16, precision="32", device="cpu"))
+    assert all(torch.equal(value, before[name]) for name, value in model.named_parameters()), "before any training"
     with pytest.raises(OptionError, match="these have no classes"):
         made(conditional=True)
     assert isinstance(model, LatentPrior)

@@ -127,14 +127,14 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
         if self._adopted:
             return (prior,)
         first, *others = self.autoencoder.stages()
-        return (self._checked(first), *others, prior)
+        return (self._checked(first, stage.source), *others, prior)
 
     def _monitored(self, batch: Batch) -> Tensor:
         """Nats of the codes of samples, which are what a run holds out: its codes are of the training samples alone."""
         return self.chain.nats(self.encode(batch.x))[0]
 
-    def _checked(self, stage: Stage) -> Stage:
-        """The stage, refused at once if the prior's batches would not fit in memory: it would be trained in vain."""
+    def _checked(self, stage: Stage, check: Callable[[Source], Source] | None) -> Stage:
+        """The stage, refused at once where the prior would be, by labels or memory: it would be trained in vain."""
         turn, *others = stage.turns
 
         def loss(batch: Batch) -> Losses:
@@ -142,7 +142,11 @@ class LatentPrior(Model, Samples, Completes, Conditional, Discrete, Reconstructs
                 self.chain.check_memory(len(batch))
             return turn.loss(batch)
 
-        return replace(stage, turns=(replace(turn, loss=loss), *others))
+        def source(given: Source) -> Source:
+            ready = check(given) if check is not None else given
+            return stage.source(ready) if stage.source is not None else ready
+
+        return replace(stage, turns=(replace(turn, loss=loss), *others), source=source)
 
     def _code_source(self, check: Callable[[Source], Source] | None) -> Callable[[Source], Source]:
         def taken(source: Source) -> Source:
