@@ -96,7 +96,7 @@ def evaluate(
     if scoring is not None:
         _detection(found, work, scoring)
     else:
-        found.notes += (f"{run.name or type(run.model).__name__} gives no anomaly score, so no detection was measured",)
+        found.notes += (f"no detection was measured, as {run.name or type(run.model).__name__} gives no anomaly score",)
     _by_verbs(found, work)
     if isinstance(run.model, Classifies):
         judgement.accuracy(found, run.model, run.preparation, records)

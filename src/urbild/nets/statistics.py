@@ -23,7 +23,9 @@ def anew(*networks: nn.Module) -> Iterator[None]:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative mean
         norm.train()
-    yield
-    for norm, momentum in zip(norms, usual, strict=True):
-        norm.momentum = momentum
-        norm.eval()
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, usual, strict=True):
+            norm.momentum = momentum
+            norm.eval()
