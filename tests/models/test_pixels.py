@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from urbild.catalogue import build
 from urbild.contract import Batch, DataSpec
 from urbild.errors import DataError, OptionError
-from urbild.models.autoregressive.raster import Raster
+from urbild.models.autoregressive.raster import MUTATED, Raster
 from urbild.models.autoregressive.raster_drawing import draw, draw_plainly, noise_for
 from urbild.models.autoregressive.raster_network import Condition
 from urbild.nets.symbols import Binary, Mixture, Softmax
+from urbild.ops.complexity import compressed_bits
 
 GREY = DataSpec(shape=(1, 6, 7), kind="image", levels=2)
 COLOUR = DataSpec(shape=(3, 4, 5), kind="image", levels=4, classes=("cat", "dog"))
@@ -280,6 +281,38 @@ def test_dynamic_binarisation_follows_the_grey_values() -> None:
     assert drawn.std(0).min() > 0.3, "anew for every image"
     still = head.symbols(x)
     assert torch.equal(still, still[:1].expand_as(still)), "the same for every image where nothing is drawn"
+
+
+def test_the_background_learns_drawn_images_of_which_a_share_is_mutated() -> None:
+    model = made(
+        "pixelcnn", GREY, {**SYSTEMS["pixelcnn"], "likelihood": Binary(grey="dynamic"), "correction": "background"}
+    )
+    assert model.background is not None
+    seen: list[Tensor] = []
+    model.background.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    torch.manual_seed(0)
+    model.background_loss(Batch(x=torch.full((2000, *GREY.shape), 0.3), index=torch.arange(2000)))
+    chance = MUTATED / 2  # of another symbol: one of two is added, and zero changes nothing
+    white = float(seen[0].double().mean())
+    assert white == pytest.approx(0.3 * (1 - chance) + 0.7 * chance, abs=0.006)
+
+
+def test_a_corrected_score_is_the_bits_less_those_of_what_any_such_image_costs() -> None:
+    x = some_symbols(GREY).double()
+    plain = made("pixelcnn", GREY, SYSTEMS["pixelcnn"])
+    squeezed = made("pixelcnn", GREY, {**SYSTEMS["pixelcnn"], "correction": "compressor"})
+    squeezed.load_state_dict(plain.state_dict())
+    bits = plain.anomaly(x).score
+    with torch.no_grad():
+        less = compressed_bits(x, 2) / GREY.size
+        assert torch.allclose(squeezed.anomaly(x).score, bits - less)
+        both = made("pixelcnn", GREY, {**SYSTEMS["pixelcnn"], "correction": "background"})
+        assert both.background is not None
+        usual = both.nats(x, None, both.background)[0]
+        own = -both.log_prob(x).value
+        assert torch.allclose(both.anomaly(x).score, (own - usual) / (log(2) * GREY.size))
+        both.background.load_state_dict(both.network.state_dict())
+        assert torch.allclose(both.anomaly(x).score, torch.zeros(len(x))), "nothing is stranger than usual"
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

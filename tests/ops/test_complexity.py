@@ -102,32 +102,31 @@ def test_file_size_alone_tells_digits_from_clothes() -> None:
 
 
 def test_a_rate_of_nothing_changes_nothing() -> None:
-    x = noise(3, 3, 8, 256)
+    x = symbols_of(noise(3, 3, 8, 256), 256)
     assert torch.equal(mutate(x, 256, 0.0), x)
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
 def test_a_full_rate_is_uniform_noise(levels: int) -> None:
-    x = mutate(torch.zeros(40, 1, 20, 20), levels, 1.0, torch.Generator().manual_seed(1))
-    counts = torch.bincount(symbols_of(x, levels).flatten(), minlength=levels)
+    x = mutate(torch.zeros(40, 1, 20, 20, dtype=torch.long), levels, 1.0, torch.Generator().manual_seed(1))
+    counts = torch.bincount(x.flatten(), minlength=levels)
     expected = x.numel() / levels
     chi2 = float(((counts - expected) ** 2 / expected).sum())
     assert abs(chi2 - (levels - 1)) < 5 * math.sqrt(2 * max(1, levels - 1))
 
 
 def test_the_rate_is_the_share_that_is_drawn_anew() -> None:
-    x = noise(50, 1, 28, 256)
+    x = symbols_of(noise(50, 1, 28, 256), 256)
     changed = (mutate(x, 256, 0.3, torch.Generator().manual_seed(1)) != x).float().mean()
     assert float(changed) == pytest.approx(0.3 * 255 / 256, abs=0.01), "a symbol of 256 adds nothing"
 
 
 def test_mutation_follows_its_generator_and_keeps_to_the_levels() -> None:
-    x = noise(2, 3, 8, 5)
+    x = symbols_of(noise(2, 3, 8, 5), 5)
     first = mutate(x, 5, 0.5, torch.Generator().manual_seed(1))
     assert torch.equal(first, mutate(x, 5, 0.5, torch.Generator().manual_seed(1)))
     assert not torch.equal(first, mutate(x, 5, 0.5, torch.Generator().manual_seed(2)))
-    assert torch.allclose(first * 4, (first * 4).round())
-    assert 0 <= first.min() <= first.max() <= 1
+    assert 0 <= first.min() <= first.max() <= 4
     torch.manual_seed(3)
     by_global = mutate(x, 5, 0.5)
     torch.manual_seed(3)
@@ -138,11 +137,9 @@ def test_mutation_follows_its_generator_and_keeps_to_the_levels() -> None:
 def test_levels_out_of_range(levels: int) -> None:
     with pytest.raises(OptionError, match="levels must be from 2 to 65536"):
         compressed_bits(torch.zeros(1, 1, 2, 2), levels)
-    with pytest.raises(OptionError, match="levels must be"):
-        mutate(torch.zeros(1, 1, 2, 2), levels, 0.1)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.5, math.nan])
 def test_a_rate_out_of_range(rate: float) -> None:
     with pytest.raises(OptionError, match="share from 0 to 1"):
-        mutate(torch.zeros(1, 1, 2, 2), 256, rate)
+        mutate(torch.zeros(1, 1, 2, 2, dtype=torch.long), 256, rate)

@@ -72,19 +72,19 @@ def symbols_of(x: Tensor, levels: int) -> Tensor:
     return (x.float().clamp(0, 1) * (levels - 1)).round().long()
 
 
-def mutate(x: Tensor, levels: int, rate: float, generator: torch.Generator | None = None) -> Tensor:
-    """Images of which each entry has, with probability `rate`, a uniform symbol added modulo `levels`.
+def mutate(symbols: Tensor, levels: int, rate: float, generator: torch.Generator | None = None) -> Tensor:
+    """Symbols of which each has, with probability `rate`, a uniform one added modulo `levels`.
 
     The structure of the image goes, and what it costs whatever its content stays: the input of a background model.
 
     Args:
-        x: [N, C, H, W] in [0, 1].
-        levels: distinct values of a channel.
-        rate: share of the entries that are drawn anew, 0 to 1.
+        symbols: int64 of any shape, 0 to levels - 1.
+        levels: distinct values.
+        rate: share of the symbols that are drawn anew, 0 to 1.
         generator: of the draws; None takes the global one.
 
     Raises:
-        OptionError: `levels` or `rate` is out of range.
+        OptionError: `rate` is out of range.
 
     Source: Ren et al. 2019, Likelihood ratios for out-of-distribution detection
     (https://arxiv.org/abs/1906.02845), section 2.
@@ -92,12 +92,10 @@ def mutate(x: Tensor, levels: int, rate: float, generator: torch.Generator | Non
     if not 0 <= rate <= 1:
         msg = f"the rate of mutation is a share from 0 to 1, and is {rate}."
         raise OptionError(msg)
-    symbols = symbols_of(x, levels)
-    device = x.device if generator is None else generator.device
-    drawn = torch.rand(x.shape, generator=generator, device=device) < rate
-    added = torch.randint(levels, x.shape, generator=generator, device=device)
-    mutated = (symbols + (added * drawn).to(x.device)) % levels
-    return (mutated.float() / (levels - 1)).to(x.dtype)
+    device = symbols.device if generator is None else generator.device
+    drawn = torch.rand(symbols.shape, generator=generator, device=device) < rate
+    added = torch.randint(levels, symbols.shape, generator=generator, device=device)
+    return (symbols + (added * drawn).to(symbols.device)) % levels
 
 
 def _filtered(image: Bytes) -> Iterator[Bytes]:

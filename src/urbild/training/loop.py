@@ -133,8 +133,8 @@ class Loop:
 
     def _stage(self, stage: Stage, record: Record, interruption: Interruption) -> None:
         position, number = self._state.position, self._state.position.stage
+        self._enter(stage)  # a source may ask the parts that were trained before, which must not draw
         source = stage.source(self._job.source) if stage.source is not None else self._job.source
-        self._enter(stage)
         if stage.solve is not None and not position.solved:
             self._solve(stage, source)
         position.solved = True
@@ -384,8 +384,8 @@ class Loop:
         if not all(bool(parameter.isfinite().all()) for parameter in self._model.parameters()):
             position = self._state.position
             stage = self._stages[min(position.stage, len(self._stages) - 1)]
-            msg = f"stage {stage.name!r}: weights are not finite after step {position.step}; the last good checkpoint "
-            msg += "stays. Try a smaller learning rate, --clip 1 or --precision 32."
+            msg = f"stage {stage.name!r}: weights are not finite after step {position.step}; the last good "
+            msg += "checkpoint, if one was written, stays. Try a smaller learning rate, --clip 1 or --precision 32."
             raise TrainingDivergedError(msg)
         if self._main:
             scaler = scaler_of(self._fabric)

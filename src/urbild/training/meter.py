@@ -58,7 +58,8 @@ class Meter:
             if not isfinite(value):
                 turn, _, term = name.rpartition("/")
                 msg = f"training diverged in stage {self._stage!r}, turn {turn!r}, step {step}: {term} is {value}; "
-                msg += "the last good checkpoint stays. Try a smaller learning rate, --clip 1 or --precision 32."
+                msg += "the last good checkpoint, if one was written, stays. Try a smaller learning rate, --clip 1 or "
+                msg += "--precision 32."
                 raise TrainingDivergedError(msg)
             entry = self._sums.setdefault(name, [0.0, 0.0])
             entry[0] += value * share

@@ -105,8 +105,8 @@ class Raster(Model, Samples, Completes, Conditional, Density, Scores):
     def background_loss(self, batch: Batch) -> Losses:
         """That of mutated samples under the background network."""
         assert self.background is not None
-        mutated = mutate(batch.x, self.head.levels, MUTATED)
-        return self._losses(self.background, self.head.symbols(mutated, training=True), batch)
+        symbols = self.head.symbols(batch.x, training=True)
+        return self._losses(self.background, mutate(symbols, self.head.levels, MUTATED), batch)
 
     def _losses(self, network: RasterNetwork, symbols: Tensor, batch: Batch) -> Losses:
         if batch.step == 0:
