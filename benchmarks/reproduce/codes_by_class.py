@@ -74,7 +74,7 @@ def measure(data: str, settings: dict[str, Any], seed: int, budget: Budget) -> I
     yield from coded(model, data, fresh[:256], labels[:256], raw_bits=8 * 784)
 
 
-def claim(name: str, data: str, title: str, budgets: dict[str, dict[str, Any]]) -> Claim:
+def claim(name: str, data: str, title: str, budgets: dict[str, dict[str, Any]], *, note: str = "") -> Claim:
     """The claim of one data set."""
 
     def run(seed: int, budget: Budget) -> Iterator[Line]:
@@ -85,14 +85,15 @@ def claim(name: str, data: str, title: str, budgets: dict[str, dict[str, Any]]) 
         name=name,
         title=f"Class-conditional samples of a VQ-VAE with a prior: {title}",
         protocol=(
-            f"{title}, original files, standard split. A VQ-VAE (7 x 7 codes of {own['autoencoder']['codes']}) and a "
+            f"{title}, original files, standard split. A VQ-VAE (at 7 x 7 places {own['autoencoder'].get('groups', 1)} "
+            f"of {own['autoencoder']['codes']} codes) and a "
             f"gated PixelCNN over its codes, conditioned on the class; at budget cpu {own['plan']['steps']:,} updates "
             f"of {own['plan']['batch']} images and {own['prior_plan']['steps']:,} of {own['prior_plan']['batch']}, "
             "last weights. Judge: a `classifier` trained on the real training images with another seed; its agreement "
             "with the true labels of test images stands beside (the bar: as often, less 5 points). Distinct: share of "
             "samples that are no exact copy of another, and mean Euclidean distance to the nearest other sample, "
             "beside that of as many real test images. Bits a symbol of test codes given the class, and bytes of an "
-            "arithmetic coder for 256 test images, decoded to the same codes; raw are 784 bytes an image."
+            f"arithmetic coder for 256 test images, decoded to the same codes; raw are 784 bytes an image.{note}"
         ),
         run=run,
         targets=(Target("latent_prior", data, LESS, -0.05, "gate"),),

@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from urbild.contract import UNLABELLED, Classifies, Density, Model, Reconstructs, Samples, verbs_of
+from urbild.contract import Classifies, Density, Model, Reconstructs, Samples, verbs_of
 from urbild.data import Preparation, Records
 from urbild.errors import DataError
 from urbild.evaluation import examples, judgement
+from urbild.evaluation.gallery import gallery as make_gallery
 from urbild.evaluation.generators.measure import Generation, enough, measure
 from urbild.evaluation.metrics import curves, image_metrics, mean, rate
 from urbild.evaluation.pixels import Pixels
 from urbild.evaluation.record import (
     CalibrationScores,
     Evaluation,
-    Example,
     Floats,
     Interval,
     Likelihoods,
 )
-from urbild.evaluation.subject import Scored, Subject
+from urbild.evaluation.subject import Subject
 from urbild.runs import Run
 
 Bools: TypeAlias = NDArray[np.bool_]
@@ -100,7 +100,7 @@ def evaluate(
     _by_verbs(found, work)
     if isinstance(run.model, Classifies):
         judgement.accuracy(found, run.model, run.preparation, records)
-    found.gallery = _gallery(found, work, scoring, gallery)
+    found.gallery = make_gallery(found, run, records, scoring, gallery)
     drawn = examples.drawn(run.model, run.preparation, samples, seed)
     found.samples = None if drawn is None else examples.pictures(drawn, run.preparation)
     if generation is not None:
@@ -249,60 +249,6 @@ def _bits(nats: Interval, size: float) -> Interval:
     """Bits per dimension, of which a sample has `size`; the sign turns, so the ends change places."""
     scale = -1 / (size * np.log(2))
     return Interval(nats.value * scale, nats.high * scale, nats.low * scale)
-
-
-def _gallery(found: Evaluation, work: _Work, subject: Subject | None, count: int) -> list[Example]:
-    if work.records.kind == "sequence":
-        return []  # a sound is to be heard
-    rows = examples.strangest_and_least(found.score, count, len(work.records))
-    chosen = work.records.select(rows)
-    versions = examples.reconstructions(work.model, work.preparation, chosen)
-    blocks = [] if subject is None else list(subject.blocks(chosen, maps=True))
-    maps = [one for block in blocks for one in block.maps or ()]
-    if chosen.kind == "vector":
-        return _table_gallery(found, work, chosen, rows, blocks)
-    gallery = []
-    for place, row in enumerate(rows.tolist()):
-        image, mask = examples.shown(chosen.read(place)), chosen.mask(place)
-        size = image.shape[:2]
-        gallery.append(
-            Example(
-                **_facts(found, row),
-                input=image,
-                reconstruction=versions[place] if versions else None,
-                map=examples.shown_map(maps[place], size) if maps else None,
-                mask=None if mask is None else examples.shown_mask(mask, size),
-            )
-        )
-    return gallery
-
-
-def _table_gallery(
-    found: Evaluation, work: _Work, chosen: Records, rows: NDArray[np.int64], blocks: Sequence[Scored]
-) -> list[Example]:
-    columns = tuple(dict.fromkeys(work.preparation.spec.columns))
-    shares = [block.contributions for block in blocks if block.contributions is not None]
-    table = np.concatenate(shares) if shares else None
-    values = examples.table_values(work.preparation, chosen)
-    return [
-        Example(
-            **_facts(found, row),
-            columns=() if table is None else examples.largest(columns, table[place], values[place]),
-        )
-        for place, row in enumerate(rows.tolist())
-    ]
-
-
-def _facts(found: Evaluation, row: int) -> dict[str, Any]:
-    label = UNLABELLED if found.label is None else int(found.label[row])
-    return {
-        "id": found.ids[row],
-        "score": 0.0 if found.score is None else float(found.score[row]),
-        "display": None if found.display is None else float(found.display[row]),
-        "p_value": None if found.p_value is None else float(found.p_value[row]),
-        "abnormal": None if found.abnormal is None else bool(found.abnormal[row]),
-        "label": "" if label == UNLABELLED else found.classes[label],
-    }
 
 
 def _described(records: Records, abnormal: Bools | None, part: str) -> dict[str, Any]:
