@@ -33,7 +33,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
             "window": 2000,
             "batch": 8,
             "clip": 1.0,
-            "steps": 2000,
+            "steps": 8000,
         },
         "decoder": {"dilations": 8, "temperature": 0.8},
         "prior": {"steps": 2500, "batch": 16, "clip": 1.0},
