@@ -60,7 +60,8 @@ def measure(data: str, settings: dict[str, Any], seed: int, budget: Budget) -> I
     model.cpu()
     wanted = torch.arange(SAMPLES[budget]) % 10
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.cat([model.sample(len(part), given=part, generator=generator) for part in wanted.split(200)])
+    with torch.no_grad():
+        drawn = torch.cat([model.sample(len(part), given=part, generator=generator) for part in wanted.split(200)])
     share = float((told(judge, drawn) == wanted.numpy()).mean())
     yield Line("latent_prior", data, AGREEMENT, share)
     yield Line("latent_prior", data, LESS, share - real)
