@@ -270,17 +270,22 @@ def test_an_alpha_that_cannot_be_reached_is_said(tmp_path):
     assert "inf" not in re.findall(r">([^<]*)</dd>", text)
 
 
-def test_a_system_that_does_not_score_shows_its_samples(tmp_path):
+def unscored(*, reconstructed: bool) -> Evaluation:
+    """Of a system that gives no score: nine samples and two examples."""
     picture = np.zeros((8, 8, 1), np.uint8)
-    found = Evaluation(
+    version = picture if reconstructed else None
+    return Evaluation(
         data={"origin": "digits"},
         protocol={},
         ids=("a", "b"),
         samples=np.stack([picture] * 9),
-        gallery=[Example(id=name, score=0.0, input=picture, reconstruction=picture) for name in "ab"],
+        gallery=[Example(id=name, score=0.0, input=picture, reconstruction=version) for name in "ab"],
         notes=("it gives no anomaly score",),
     )
-    page = build(write_run(tmp_path, found, calibrated=False))
+
+
+def test_a_system_that_does_not_score_shows_its_samples(tmp_path):
+    page = build(write_run(tmp_path, unscored(reconstructed=True), calibrated=False))
     assert sections(page) == {"verdict", "examples", "samples", "training", "protocol"}
     assert parsed(page).names.count("img") == 9 + 4
     text = page.read_text()
@@ -293,15 +298,7 @@ def test_a_system_that_does_not_score_shows_its_samples(tmp_path):
 
 def test_inputs_alone_are_not_shown(tmp_path):
     """Of a system that neither scores nor reconstructs they would say nothing."""
-    picture = np.zeros((8, 8, 1), np.uint8)
-    found = Evaluation(
-        data={"origin": "digits"},
-        protocol={},
-        ids=("a", "b"),
-        samples=np.stack([picture] * 9),
-        gallery=[Example(id=name, score=0.0, input=picture) for name in "ab"],
-    )
-    page = build(write_run(tmp_path, found, calibrated=False))
+    page = build(write_run(tmp_path, unscored(reconstructed=False), calibrated=False))
     assert "examples" not in sections(page)
     assert parsed(page).names.count("img") == 9
 
