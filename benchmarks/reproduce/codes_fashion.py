@@ -8,8 +8,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cpu": {
         "autoencoder": {"codes": 256, "groups": 2, "hidden": 64, "code_size": 64, "learning_rate": 1e-3},
         "plan": {"steps": 8000, "batch": 32, "precision": "32"},
-        "prior": {"layers": 8, "width": 64},
-        "prior_plan": {"steps": 14_000, "batch": 32},
+        "prior": {"layers": 8, "width": 64, "learning_rate": 3e-3},
+        "prior_plan": {"steps": 36_000, "batch": 16, "clip": 1.0},
     },
     "full": {
         "autoencoder": {"codes": 256, "groups": 2, "hidden": 128, "code_size": 64, "learning_rate": 1e-3},
