@@ -34,8 +34,29 @@ def distinct(samples: Tensor, real: Tensor) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def measure(data: str, settings: dict[str, Any], seed: int, budget: Budget) -> Iterator[Line]:
-    """Lines of the model on a data set, and of the rows that bound them."""
+def samples(model: LatentPrior, wanted: Tensor, *, seed: int, temperature: float) -> Tensor:
+    """Images [N, 1, 28, 28] of the classes `wanted` [N]."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        drawn = [
+            model.sample(len(part), given=part, temperature=temperature, generator=generator)
+            for part in wanted.split(200)
+        ]
+    return torch.cat(drawn)
+
+
+def measure(
+    data: str, settings: dict[str, Any], seed: int, budget: Budget, *, cooler: tuple[float, ...] = ()
+) -> Iterator[Line]:
+    """Lines of the model on a data set, and of the rows that bound them.
+
+    Args:
+        data: a data set of 28 x 28 pixels and 10 classes.
+        settings: of the model and its training.
+        seed: of everything.
+        budget: of the judge and of the number of samples.
+        cooler: temperatures below 1 at which the prior is also drawn from.
+    """
     codes = dict(settings["autoencoder"])
     codes["quantiser"] = Ema(codes=codes.pop("codes"))
     options = {"autoencoder": VqvaeCodes(**codes), "prior": GatedPrior(**settings["prior"]), "conditional": True}
@@ -59,15 +80,15 @@ def measure(data: str, settings: dict[str, Any], seed: int, budget: Budget) -> I
     fit(model, source, Plan(seed=seed, **settings["prior_plan"]))
     model.cpu()
     wanted = torch.arange(SAMPLES[budget]) % 10
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        drawn = torch.cat([model.sample(len(part), given=part, generator=generator) for part in wanted.split(200)])
-    share = float((told(judge, drawn) == wanted.numpy()).mean())
-    yield Line("latent_prior", data, AGREEMENT, share)
-    yield Line("latent_prior", data, LESS, share - real)
-    own, of_real = distinct(drawn, fresh)
-    yield Line("latent_prior", data, "share of distinct samples", len(drawn.unique(dim=0)) / len(drawn))
-    yield Line("latent_prior", data, "distance to the nearest other", own)
+    for temperature in (1.0, *cooler):
+        row = "latent_prior" if temperature == 1 else f"latent_prior, temperature {temperature:g}"
+        drawn = samples(model, wanted, seed=seed, temperature=temperature)
+        share = float((told(judge, drawn) == wanted.numpy()).mean())
+        yield Line(row, data, AGREEMENT, share)
+        yield Line(row, data, LESS, share - real)
+        own, of_real = distinct(drawn, fresh)
+        yield Line(row, data, "share of distinct samples", len(drawn.unique(dim=0)) / len(drawn))
+        yield Line(row, data, "distance to the nearest other", own)
     yield Line("real test images", data, "distance to the nearest other", of_real)
     labels = torch.from_numpy(test.labels.astype(np.int64))
     seen = all_codes(model, torch.cat([batch.x for batch in source.batches(1000)]))
@@ -75,11 +96,19 @@ def measure(data: str, settings: dict[str, Any], seed: int, budget: Budget) -> I
     yield from coded(model, data, fresh[:256], labels[:256], raw_bits=8 * 784)
 
 
-def claim(name: str, data: str, title: str, budgets: dict[str, dict[str, Any]], *, note: str = "") -> Claim:
+def claim(
+    name: str,
+    data: str,
+    title: str,
+    budgets: dict[str, dict[str, Any]],
+    *,
+    cooler: tuple[float, ...] = (),
+    note: str = "",
+) -> Claim:
     """The claim of one data set."""
 
     def run(seed: int, budget: Budget) -> Iterator[Line]:
-        yield from measure(data, budgets[budget], seed, budget)
+        yield from measure(data, budgets[budget], seed, budget, cooler=cooler)
 
     own = budgets["cpu"]
     return Claim(

@@ -8,8 +8,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cpu": {
         "autoencoder": {"codes": 256, "groups": 2, "hidden": 64, "code_size": 64, "learning_rate": 1e-3},
         "plan": {"steps": 8000, "batch": 32, "precision": "32"},
-        "prior": {"layers": 8, "width": 64, "learning_rate": 3e-3},
-        "prior_plan": {"steps": 36_000, "batch": 16, "clip": 1.0},
+        "prior": {"layers": 8, "width": 64},
+        "prior_plan": {"steps": 20_000, "batch": 32},
     },
     "full": {
         "autoencoder": {"codes": 256, "groups": 2, "hidden": 128, "code_size": 64, "learning_rate": 1e-3},
@@ -19,5 +19,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 
-NOTE = " The autoencoder's size was chosen on the last 5,000 training images."
-CLAIM = claim("codes_fashion", "fashion_mnist", "Fashion-MNIST", SETTINGS, note=NOTE)
+NOTE = (
+    " The autoencoder's size was chosen on the last 5,000 training images. Samples at temperature .9 stand beside: "
+    "more of them are of the wanted class, and their distance to the nearest other tells what that costs."
+)
+CLAIM = claim("codes_fashion", "fashion_mnist", "Fashion-MNIST", SETTINGS, cooler=(0.9,), note=NOTE)

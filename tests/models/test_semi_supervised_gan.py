@@ -121,23 +121,41 @@ def test_labelled_samples_stand_beside_each_batch_and_follow_from_it_alone() -> 
 
 
 def test_it_reads_digits_from_20_labels_a_class() -> None:
-    """A short run, far above chance; the nearest labelled neighbour errs .07, which this does not reach yet."""
+    """A short run: .08. The nearest labelled neighbour errs .07, and 2,000 steps .05."""
     x, y = digits()
     model = built(critic=Noisy(width=128), generator=Dense(width=64, normalisation="batch"))
     fit(model, Told(TEN, x[:1300], few(y[:1300], 20)), Plan(steps=500, batch=100, precision="32", device="cpu"))
     with torch.no_grad():
         error = (model.classify(x[1300:]).argmax(1).numpy() != y[1300:]).mean()
-    assert error < 0.15
+    assert error < 0.12
 
 
-def test_noise_is_of_training_alone_and_lengths_are_the_weights() -> None:
-    layer = Normed(5, 3, length=2.0)
+def test_noise_is_of_training_alone_and_weights_have_a_direction() -> None:
+    layer = Normed(5, 3)
     x = torch.randn(4, 5)
-    weight = 2 * layer.direction / layer.direction.norm(dim=1, keepdim=True)
-    torch.testing.assert_close(layer(x), x @ weight.T)
+    torch.testing.assert_close(layer(x), x @ functional.normalize(layer.direction).T)
+    with torch.no_grad():
+        layer.direction.mul_(7.0)
+    torch.testing.assert_close(layer(x), x @ functional.normalize(layer.direction).T)
     noise = Noise(0.5)
     assert torch.equal(noise.eval()(x), x)
     assert 0.4 < float((noise.train()(torch.zeros(10_000))).std()) < 0.6
+
+
+def test_the_data_set_the_lengths_of_a_noisy_critic_and_only_the_last_is_learnt() -> None:
+    x, y = digits()
+    model = built(critic=Noisy(width=64, noise=1e-9, hidden=1e-9))
+    model.standardise(Told(TEN, x[:400], y[:400]))
+    parts = [*model.game.critic.body.children(), *model.game.critic.verdict.last.children()]  # type: ignore[union-attr]
+    with torch.no_grad():
+        reached = play.worked(TEN, x[:400]).flatten(1)
+        for part in parts:
+            reached = part(reached)
+            if isinstance(part, Normed):
+                torch.testing.assert_close(reached.mean(0), torch.zeros(reached.shape[1]), atol=1e-3, rtol=0)
+                torch.testing.assert_close(reached.std(0), torch.ones(reached.shape[1]), atol=1e-3, rtol=0)
+    normed = [part for part in parts if isinstance(part, Normed)]
+    assert [layer.length is not None for layer in normed] == [False] * 5 + [True]
 
 
 @pytest.mark.parametrize("critic", [Pyramid(width=4), Dense(width=8)])

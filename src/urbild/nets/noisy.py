@@ -1,8 +1,8 @@
 """A dense critic of noisy layers, as a value that is passed to a builder."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from urbild.contract import DataSpec
 from urbild.nets.adversaries import Critic
 from urbild.nets.moves import Checked
 from urbild.nets.stock import check_sizes
+
+LEAST = 1e-4  # of a deviation
+START = 0.1  # deviation of a direction's entries: the smaller, the faster Adam turns it
 
 
 class Noise(nn.Module):
@@ -31,27 +34,56 @@ class Noise(nn.Module):
 
 
 class Normed(nn.Module):
-    """A linear layer whose weights have a direction and a learnt length for each unit.
+    """A linear layer whose weights have a direction for each unit; their length and the shift are set by the data.
 
-    Source: Salimans and Kingma 2016, https://arxiv.org/abs/1602.07868, equation 2.
+    Sources: Salimans and Kingma 2016, https://arxiv.org/abs/1602.07868, equations 2 and 6; that the length stays as the
+    data set it is of Salimans et al. 2016, https://arxiv.org/abs/1606.03498 (their published experiments).
+
+    Args:
+        before: size of what comes in.
+        after: units.
+        learnt: whether the length goes on to be learnt.
     """
 
-    def __init__(self, before: int, after: int, *, length: float = 1.0) -> None:
+    def __init__(self, before: int, after: int, *, learnt: bool = False) -> None:
         super().__init__()
-        self.direction = nn.Parameter(torch.randn(after, before))
-        self.length = nn.Parameter(torch.full((after,), length))
+        self.direction = nn.Parameter(START * torch.randn(after, before))
         self.bias = nn.Parameter(torch.zeros(after))
+        self.length = nn.Parameter(torch.ones(after)) if learnt else None
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.zeros(after))
+        self.register_buffer("deviation", torch.ones(after))
+
+    @torch.no_grad()
+    def standardise(self, x: Tensor) -> None:
+        """Makes the outputs for x [N, before], two samples or more, have mean 0 and deviation 1."""
+        out = self._along(x)
+        self.mean.copy_(out.mean(0))
+        self.deviation.copy_(out.std(0).clamp(min=LEAST))
 
     def forward(self, x: Tensor) -> Tensor:
         """Takes [N, before] to [N, after]."""
-        scale = self.length / torch.linalg.vector_norm(self.direction, dim=1)
-        out: Tensor = functional.linear(x, self.direction) * scale + self.bias
+        out = (self._along(x) - self.mean) / self.deviation
+        return (out if self.length is None else out * self.length) + self.bias
+
+    def _along(self, x: Tensor) -> Tensor:
+        out: Tensor = functional.linear(x, self.direction) / torch.linalg.vector_norm(self.direction, dim=1)
         return out
+
+
+@torch.no_grad()
+def standardise(layers: Iterable[nn.Module], x: Tensor) -> None:
+    """Sets each `Normed` of a chain of layers by what comes to it of samples x [N, ...]."""
+    for layer in layers:
+        if isinstance(layer, Normed):
+            layer.standardise(x)
+        x = layer(x)
 
 
 @dataclass(frozen=True, slots=True)
 class Noisy(Checked):
-    """Five layers of rectifiers, each with noise before it and weights of a learnt length.
+    """Five layers of rectifiers, each with noise before it and weights of a length that the data set.
 
     Attributes:
         width: units of the first (default 1000 for images, 256 for vectors); the second has half as many, the others a
@@ -77,8 +109,8 @@ class Noisy(Checked):
         self.check()
         wide = self.width or (1000 if spec.kind == "image" else 256)
         widths = [wide, *(max(1, wide // share) for share in (2, 4, 4, 4))]
-        layers: list[nn.Module] = [Noise(self.noise), Normed(spec.size, wide, length=sqrt(2)), nn.ReLU()]
+        layers: list[nn.Module] = [Noise(self.noise), Normed(spec.size, wide), nn.ReLU()]
         for before, after in pairwise(widths):
-            layers += [Noise(self.hidden), Normed(before, after, length=sqrt(2)), nn.ReLU()]
-        last = nn.Sequential(Noise(self.hidden), Normed(widths[-1], outputs))
+            layers += [Noise(self.hidden), Normed(before, after), nn.ReLU()]
+        last = nn.Sequential(Noise(self.hidden), Normed(widths[-1], outputs, learnt=True))
         return Critic(nn.Sequential(*layers), nn.Identity()), last

@@ -12,11 +12,12 @@ each batch has as many of them drawn for itself, beside the samples that it has 
 the batch alone, so that a run that was interrupted draws them again.
 
 The dense critic for images is that of the authors: 1000, 500 and three times 250 units, with noise on all that enters
-a layer and weights of a learnt length. `critic=Pyramid()` convolves instead.
+a layer, and weights whose length is set by some samples, so that each unit has mean 0 and deviation 1; only that of
+the last layer is learnt. `critic=Pyramid()` convolves instead.
 
-Departures: the generator has rectifiers, not softplus; units start with a length of the square root of 2 and without
-the authors' setting by the first batch; the learning rate falls over the second half, where theirs falls over the last
-third. Virtual batch normalisation is left out.
+Departures: the generator has rectifiers, not softplus; the learning rate falls over the second half, where theirs falls
+over the last third; classes are told by the last weights unless `average` asks for the authors' average (.9999).
+Virtual batch normalisation is left out.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
@@ -48,11 +49,12 @@ from urbild.nets.games import Habits, Rules
 from urbild.nets.labels import check_named
 from urbild.nets.minibatch import feature_gap, headed
 from urbild.nets.moves import Adam, Optimiser
-from urbild.nets.noisy import Noisy
+from urbild.nets.noisy import Noisy, Normed, standardise
 from urbild.nets.priors import UNIFORM, Prior
 from urbild.nets.stock import check_sizes
 from urbild.ops.precision import full
 
+FIRST = 500  # samples that set the lengths of a noisy critic
 LABELLED = "labelled"  # the second source of a batch
 LABELS = "give them by folder names, a label column (--label-column) or y in an .npz; -1 is no label."
 NORMALISED, NOISY = Dense(normalisation="batch"), Noisy()
@@ -97,7 +99,17 @@ class SemiSupervisedGan(Model, Samples, Decodes, Classifies):
         first, *rest = self.game.stages()
         losses = {"critic": self.critic_loss, "generator": self.generator_loss}
         turns = [replace(turn, loss=losses[turn.name]) for turn in first.turns]
-        return (replace(first, turns=turns, source=with_labelled), *rest)
+        solve = self.standardise if any(isinstance(module, Normed) for module in self.game.critic.modules()) else None
+        return (replace(first, turns=turns, source=with_labelled, solve=solve), *rest)
+
+    def standardise(self, source: Source) -> None:
+        """Sets the lengths of a noisy critic by samples taken evenly from the data."""
+        critic = self.game.critic
+        assert isinstance(critic.verdict, Partition)
+        rows = np.linspace(0, len(source) - 1, min(FIRST, len(source))).astype(np.int64)
+        x = source.fetch(rows.tolist()).x.to(next(self.parameters()).device)
+        layers = [module for part in (critic.body, critic.verdict.last) for module in part.children()]
+        standardise(layers, play.worked(self.spec, x).flatten(1))
 
     def logits(self, x: Tensor) -> Tensor:
         """Of the classes: [N, K] of x [N, *sample]."""
