@@ -12,6 +12,7 @@ from urbild.contract import DataSpec
 from urbild.nets.adversaries import Critic
 from urbild.nets.moves import Checked
 from urbild.nets.stock import check_sizes
+from urbild.ops.precision import full
 
 LEAST = 1e-4  # of a deviation
 START = 0.1  # deviation of a direction's entries: the smaller, the faster Adam turns it
@@ -68,7 +69,8 @@ class Normed(nn.Module):
         return (out if self.length is None else out * self.length) + self.bias
 
     def _along(self, x: Tensor) -> Tensor:
-        out: Tensor = functional.linear(x, self.direction) / torch.linalg.vector_norm(self.direction, dim=1)
+        with torch.autocast(x.device.type, enabled=False):  # the mean that is taken off is larger than what is left
+            out: Tensor = functional.linear(full(x), self.direction) / torch.linalg.vector_norm(self.direction, dim=1)
         return out
 
 
