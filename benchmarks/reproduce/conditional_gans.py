@@ -66,12 +66,12 @@ CLAIM = Claim(
         "number of moves of each player, batches of 64, at rates that fall over the second half; samples come from the "
         "average of the generator's weights: at budget cpu 20,000 moves with networks of width 16, at full 60,000 of "
         "width 64 (the average and the falling rates were chosen by the agreement of a judge trained for this, after "
-        "4,000 moves on Fashion-MNIST with another seed: .82, against .78 without). All classes are asked for as often. Judge: a `classifier` trained on the real "
-        "training images with another seed; how often it names the true class of test images stands beside (small "
-        "networks of others: 99.2 to 99.4 % and 91.6 to 92.5 %), for on Fashion-MNIST a perfect generator would not "
-        "score above that. Agreement above it means prototypes, so two figures of diversity stand beside: the share of "
-        "samples that differ in 8 bits, and the mean Euclidean distance to the nearest other sample, beside that of "
-        "as many real test images."
+        "4,000 moves on Fashion-MNIST with another seed: .82, against .78 without). All classes are asked for as "
+        "often. Judge: a `classifier` trained on the real training images with another seed; how often it names the "
+        "true class of test images stands beside (small networks of others: 99.2 to 99.4 % and 91.6 to 92.5 %), for "
+        "on Fashion-MNIST a perfect generator would not score above that. Agreement above it means prototypes, so two"
+        " figures of diversity stand beside: the share of samples that differ in 8 bits, and the mean Euclidean "
+        "distance to the nearest other sample, beside that of as many real test images."
     ),
     run=run,
     targets=(

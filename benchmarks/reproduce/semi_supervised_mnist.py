@@ -69,9 +69,9 @@ CLAIM = Claim(
     protocol=(
         "MNIST, original files, standard split: 60,000 training images, of which 10 of each class, drawn by the seed, "
         "have their label; error on the 10,000 test images, last weights. Feature matching, networks of the paper "
-        "(1000-500-250-250-250 units with noise and weights whose length the data set; generator of 500 units twice), batches "
-        "of 100 images of all and 100 labelled ones; at budget cpu 36,000 updates (the paper: 180,000). The floor is "
-        "the label of the nearest of the 100 images in pixels. The paper: .93 % with a deviation of .065."
+        "(1000-500-250-250-250 units with noise and weights whose length the data set; generator of 500 units twice),"
+        " batches of 100 images of all and 100 labelled ones; at budget cpu 36,000 updates (the paper: 180,000). The "
+        "floor is the label of the nearest of the 100 images in pixels. The paper: .93 % with a deviation of .065."
     ),
     run=run,
     targets=(Target(ROW, "test", METRIC, 0.02, "aim", most=True),),
