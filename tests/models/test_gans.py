@@ -18,7 +18,7 @@ from urbild.models.adversarial.gan import gan
 from urbild.models.adversarial.wgan import wgan
 from urbild.models.adversarial.wgan_gp import wgan_gp
 from urbild.nets import play
-from urbild.nets.adversaries import Dense, Pyramid
+from urbild.nets.adversaries import Architecture, Dense, Pyramid
 from urbild.nets.games import Clipped, GradientPenalty, Habits, Minimax, NonSaturating, RealPenalty
 from urbild.nets.moves import Adam, Steady, WarmUp
 from urbild.nets.priors import Normal, Uniform
@@ -28,6 +28,7 @@ from urbild.training import CHECKPOINT, Plan, fit
 POINTS = DataSpec(shape=(2,), kind="vector", classes=("left", "right"))
 SMALL = Dense(width=8)
 TINY = {"generator": SMALL, "critic": SMALL}
+PICTURES = DataSpec(shape=(1, 8, 8), kind="image")
 CENTRES = torch.tensor([[-2.0, 0.0], [2.0, 0.0]])
 
 
@@ -246,12 +247,29 @@ def test_conditional_samples_change_with_the_label_alone() -> None:
     assert not torch.equal(other[0], other[1])
 
 
-def test_a_conditional_gan_makes_the_class_that_is_asked_for() -> None:
+@pytest.mark.parametrize(("spec", "architecture"), [(POINTS, SMALL), (PICTURES, Pyramid(2, "none"))])
+def test_a_projection_weighs_the_features_by_the_class(spec: DataSpec, architecture: Architecture) -> None:
+    torch.manual_seed(0)
+    critic = architecture.critic(spec, extra=3, projected=True)
+    assert critic.projection is not None
+    x, y = torch.randn(5, *spec.shape), torch.eye(3)[torch.tensor([0, 1, 2, 1, 0])]
+    with torch.no_grad():
+        phi = critic.features(x).flatten(1)
+        row, bias = critic.verdict.parameters()
+        (rows,) = critic.projection.parameters()
+        alone = phi @ row.flatten() + bias
+        torch.testing.assert_close(critic(x, y), alone + ((y @ rows.flatten(1)) * phi).sum(1))
+        torch.testing.assert_close(critic(x), alone)
+
+
+@pytest.mark.parametrize("projected", [False, True])
+@pytest.mark.parametrize("packing", [1, 2])
+def test_a_conditional_gan_makes_the_class_that_is_asked_for(projected: bool, packing: int) -> None:
     torch.manual_seed(0)
     x, y = labelled(512)
-    optimiser = Adam(generator=2e-3, critic=2e-3)
+    options = {"optimiser": Adam(generator=2e-3, critic=2e-3), "habits": Habits(packing=packing)}
     network = Dense(width=32)
-    model = built(conditional_gan(POINTS, generator=network, critic=network, optimiser=optimiser))
+    model = built(conditional_gan(POINTS, generator=network, critic=network, projected=projected, **options))
     fit(model, Labelled(POINTS, x, y), Plan(steps=250, batch=64, device="cpu"))
     wanted = torch.arange(400) % 2
     with torch.no_grad():

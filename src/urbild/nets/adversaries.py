@@ -36,11 +36,15 @@ class Critic(nn.Module):
         body: from samples joined with what else is known, to features: vectors [N, F] or maps [N, F, h, w].
         verdict: from features to [N, 1].
         size: of the images that a convolutional body takes; None for a dense one.
+        projection: from features to [N, E]; what else is known weighs these in the logits, and is not joined to samples
+            (Miyato and Koyama 2018, equation 3).
     """
 
-    def __init__(self, body: nn.Module, verdict: nn.Module, *, size: Size | None = None) -> None:
+    def __init__(
+        self, body: nn.Module, verdict: nn.Module, *, size: Size | None = None, projection: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self.body, self.verdict, self.size = body, verdict, size
+        self.body, self.verdict, self.size, self.projection = body, verdict, size, projection
 
     def features(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         """What the verdict is made of, of samples [N, *sample] and what else is known of them [N, E].
@@ -59,8 +63,12 @@ class Critic(nn.Module):
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         """Logits [N]; larger is more real."""
-        logits: Tensor = self.verdict(self.features(x, extra))
-        return logits.squeeze(1)
+        if self.projection is None or extra is None:
+            logits: Tensor = self.verdict(self.features(x, extra))
+            return logits.squeeze(1)
+        features = self.features(x)
+        judged: Tensor = self.verdict(features).squeeze(1) + (self.projection(features) * extra).sum(1)
+        return judged
 
 
 class Architecture(Checked, ABC):
@@ -78,8 +86,10 @@ class Architecture(Checked, ABC):
         """
 
     @abstractmethod
-    def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1) -> Critic:
+    def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1, projected: bool = False) -> Critic:
         """From samples, `packing` of them side by side, and `extra` numbers for each, to logits.
+
+        Those numbers are joined to the samples, or `projected`: they weigh outputs of the last layer.
 
         Raises:
             OptionError: such data cannot have such a network.
@@ -117,10 +127,12 @@ class Dense(Architecture):
         self._normalise(network)
         return network
 
-    def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1) -> Critic:
+    def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1, projected: bool = False) -> Critic:
         self.check()
-        body = nn.Sequential(*self._hidden(spec, packing * (spec.size + extra)))
-        network = Critic(body, nn.Linear(self._width(spec), 1))
+        width, joined = self._width(spec), 0 if projected else extra
+        body = nn.Sequential(*self._hidden(spec, packing * (spec.size + joined)))
+        projection = nn.Linear(width, packing * extra, bias=False) if projected else None
+        network = Critic(body, nn.Linear(width, 1), projection=projection)
         self._normalise(network)
         return network
 
@@ -172,13 +184,17 @@ class Pyramid(Architecture):
         )
         return nn.Sequential(up, nn.Tanh(), _Resized(size))
 
-    def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1) -> Critic:
+    def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1, projected: bool = False) -> Critic:
         self.check()
         size, width = _need_image(spec), self.width or 32
-        channels = packing * (spec.channels + extra)
+        channels = packing * (spec.channels + (0 if projected else extra))
         body = dcgan.down(channels, size, width, normaliser=self.normalisation, dropout=self.dropout or 0.0)
         verdict = dcgan.top(size, width, 1, normaliser=self.normalisation)
-        return Critic(body, verdict, size=dcgan.working_size(size))
+        projection = None
+        if projected:
+            rows = packing * extra
+            projection = dcgan.top(size, width, rows, normaliser=self.normalisation, shifted=False)
+        return Critic(body, verdict, size=dcgan.working_size(size), projection=projection)
 
 
 class Maxout(nn.Module):

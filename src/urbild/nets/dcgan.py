@@ -67,9 +67,12 @@ def down(
     return initialise(nn.Sequential(*layers), normaliser)
 
 
-def top(size: Size, width: int, code: int, *, normaliser: Normaliser = "batch") -> nn.Module:
-    """From the features to [N, code]."""
-    convolution = nn.Conv2d(_widths(size, width)[-1], code, _last(size), bias=not _shifts(normaliser))
+def top(
+    size: Size, width: int, code: int, *, normaliser: Normaliser = "batch", shifted: bool | None = None
+) -> nn.Module:
+    """From the features to [N, code]; with biases where it is `shifted`, by default as the layers before it."""
+    bias = not _shifts(normaliser) if shifted is None else shifted
+    convolution = nn.Conv2d(_widths(size, width)[-1], code, _last(size), bias=bias)
     return initialise(nn.Sequential(convolution, nn.Flatten()), normaliser)
 
 

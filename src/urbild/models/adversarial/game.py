@@ -152,8 +152,9 @@ def game(
     rules: Rules,
     *,
     classes: int = 0,
+    projected: bool = False,
 ) -> Game:
-    """A game of networks made in turn: the generator's, and the critic's.
+    """A game of networks made in turn: the generator's, and the critic's, which classes enter joined or `projected`.
 
     Raises:
         OptionError: such data cannot have such networks, or the rules such a critic.
@@ -161,6 +162,6 @@ def game(
     """
     rules.check()
     made = generator.generator(spec, prior.entries(spec) + classes)
-    judge = critic.critic(spec, extra=classes, packing=rules.habits.packing)
+    judge = critic.critic(spec, extra=classes, packing=rules.habits.packing, projected=projected)
     play.check_constraint(rules.constraint, judge)
     return Game(spec, made, judge, prior=prior, rules=rules, classes=classes)
