@@ -127,6 +127,20 @@ class Dense(Architecture):
         self._normalise(network)
         return network
 
+    def late_critic(self, spec: DataSpec, *, extra: int, packing: int = 1) -> Critic:
+        """A critic whose `extra` numbers join at the last hidden layer; at the first one where there is no other."""
+        self.check()
+        if self.depth == 1:
+            return self.critic(spec, extra=extra, packing=packing)
+        width, size = self._width(spec), packing * spec.size
+        layers = self._hidden(spec, size)
+        last = len(layers) - len(layers) // self.depth
+        code = nn.Linear(packing * extra, layers[last].out_features, bias=False)  # type: ignore[arg-type]
+        body = _Late(size, nn.Sequential(*layers[: last + 1]), code, nn.Sequential(*layers[last + 1 :]))
+        network = Critic(body, nn.Linear(width, 1))
+        self._normalise(network)
+        return network
+
     def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1, projected: bool = False) -> Critic:
         self.check()
         width, joined = self._width(spec), 0 if projected else extra
@@ -203,6 +217,18 @@ class Maxout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Takes [N, PIECES F] to [N, F]."""
         return x.reshape(len(x), -1, PIECES).amax(2)
+
+
+class _Late(nn.Module):
+    """Layers of the first `size` columns, to whose linear outputs those of the other columns are added."""
+
+    def __init__(self, size: int, before: nn.Module, code: nn.Module, after: nn.Module) -> None:
+        super().__init__()
+        self.size, self.before, self.code, self.after = size, before, code, after
+
+    def forward(self, joined: Tensor) -> Tensor:
+        features: Tensor = self.after(self.before(joined[:, : self.size]) + self.code(joined[:, self.size :]))
+        return features
 
 
 class _Resized(nn.Module):

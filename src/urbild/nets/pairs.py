@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from urbild.contract import DataSpec
-from urbild.nets.adversaries import Architecture, Critic
+from urbild.nets.adversaries import Architecture, Critic, Dense
 from urbild.nets.spectral import spectral
 from urbild.ops.gaussians import reparameterise
 from urbild.ops.precision import full
@@ -101,14 +101,17 @@ class Meeting(nn.Module):
 
 
 def pair_critic(architecture: Architecture, spec: DataSpec, code: int, *, packing: int = 1) -> PairCritic:
-    """The critic of pairs: dense networks take the code beside the sample, convolutional ones after its features.
+    """The critic of pairs: dense networks take the code at their last hidden layer, convolutional ones after all.
+
+    Where a code enters beside hundreds of pixels, a critic hardly sees it, and an encoder learns little.
 
     Raises:
         OptionError: such data cannot have such a network.
     """
+    if isinstance(architecture, Dense):
+        critic = architecture.late_critic(spec, extra=code, packing=packing)
+        return PairCritic(spec.shape, critic, packing=packing)
     alone = architecture.critic(spec, packing=packing)
-    if alone.size is None:
-        return PairCritic(spec.shape, architecture.critic(spec, extra=code, packing=packing), packing=packing)
     features = Features(alone, (packing * spec.channels, *spec.sites))
     judge = Meeting(features, packing * code, min(LARGEST_HIDDEN, features.count), dropout=architecture.dropout or 0.0)
     if architecture.normalisation == "spectral":

@@ -10,8 +10,9 @@ At the best critic the value is 2 JSD - 2 ln 2 of the two laws of pairs (proposi
 generator invert each other (theorem 2). `encoder=Noisy()` is ALI's: codes are drawn from N(mean, variance) of a sample,
 in the game alone; the verbs take the mean.
 
-The critic of dense networks takes the code beside the sample; that of convolutions after the sample's features, as in
-both papers. Reconstructions mean the same as the sample, and are not near it pixel by pixel.
+The critic of dense networks takes the code at its last hidden layer, as in the code of BiGAN's authors; that of
+convolutions after the sample's features, as in both papers. Reconstructions mean the same as the sample, and are not
+near it pixel by pixel.
 
 Departures: the networks are those of `gan` and `dcgan`, the encoder's as the critic's; a latent of 100 for images,
 where the paper has 50 on MNIST. Its networks there are `generator=Dense(width=1024, normalisation="batch")` and
