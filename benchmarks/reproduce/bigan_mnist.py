@@ -20,8 +20,8 @@ from urbild.training import Plan, fit
 
 CODE = 50
 SETTINGS: dict[str, dict[str, Any]] = {
-    "cpu": {"width": 512, "steps": 28_000, "batch": 128},
-    "full": {"width": 1024, "steps": 100_000, "batch": 128},
+    "cpu": {"width": 512, "steps": 60_000, "batch": 128, "rate": 1e-3},
+    "full": {"width": 1024, "steps": 180_000, "batch": 128, "rate": 2e-4},
 }
 METRIC = "accuracy of the nearest neighbour"
 
@@ -52,8 +52,8 @@ def run(seed: int, budget: Budget) -> Iterator[Line]:
     options = {
         "prior": Uniform(CODE),
         "generator": Dense(width=settings["width"], normalisation="batch"),
-        "critic": Dense(width=settings["width"], activation="leaky"),
-        "optimiser": Adam(linear=True),
+        "critic": Dense(width=settings["width"], activation="leaky", normalisation="batch"),
+        "optimiser": Adam(settings["rate"], settings["rate"], linear=True),
     }
     model = build("bigan", train.spec, options, seed=seed).eval()
     if seed == 0:
@@ -74,12 +74,14 @@ CLAIM = Claim(
     protocol=(
         "MNIST (original files), standard split: trained on all 60,000 training images without labels for a fixed "
         f"budget, last weights. The permutation-invariant networks of the paper: {CODE} latents, uniform; two hidden "
-        "layers in each of generator (with batch normalisation), encoder and critic of pairs, of 1,024 units at the "
-        "full budget and of 512 at cpu; Adam at 2e-4 with momentum .5, batch 128, its rate falling to 0 over the "
-        "second half. At cpu 28,000 updates of each player, at full 100,000 (the paper: about 188,000). Each of the "
-        "10,000 test images gets the label of the training image with the nearest code, by Euclidean distance. The "
-        "paper: 97.39 %. Beside it the same on pixels, on as many principal components, and on codes of the untrained "
-        "encoder; these floors are measured at seed 0."
+        "layers with batch normalisation in each of generator, encoder and critic of pairs, which takes the code at "
+        "the second one, of 1,024 units at the full budget and of 512 at cpu; Adam with momentum .5, batch 128, its "
+        "rate falling to 0 over the second half: at full 2e-4 and 180,000 updates of each player (the paper: about "
+        "188,000), at cpu 1e-3 and 60,000. Chosen on the last 5,000 training images, kept from training, after 6,000 "
+        "updates with another seed: .944, against .922 at 2e-4 and .888 there without batch normalisation of critic "
+        "and encoder. Each of the 10,000 test images gets the label of the training image with the nearest code, by "
+        "Euclidean distance. The paper: 97.39 %. Beside it the same on pixels, on as many principal components, and "
+        "on codes of the untrained encoder; these floors are measured at seed 0."
     ),
     run=run,
     targets=(Target("bigan", "test", METRIC, 0.965, "gate"), Target("bigan", "test", METRIC, 0.9739, "aim")),
