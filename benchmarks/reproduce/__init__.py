@@ -93,5 +93,6 @@ NAMES = (
     "stacked_digits",
     "gans_mnist",
     "gans_fashion",
-    "conditional_gans",
+    "conditional_mnist",
+    "conditional_fashion",
 )

@@ -52,14 +52,16 @@ def trained(system: str, source: Source, options: dict[str, Any], **plan: Any) -
     return model
 
 
-def drawn(model: Model, n: int, *, seed: int, given: Tensor | None = None) -> Iterator[Tensor]:
+def drawn(
+    model: Model, n: int, *, seed: int, given: Tensor | None = None, temperature: float = 1.0
+) -> Iterator[Tensor]:
     """Samples [<= ROWS, C, H, W] in [0, 1], n in all, of classes [n] where they are given."""
     assert isinstance(model, Samples)
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, n, ROWS):
         wanted = None if given is None else given[start : start + ROWS]
         with torch.no_grad():
-            x = model.sample(min(ROWS, n - start), given=wanted, generator=generator)
+            x = model.sample(min(ROWS, n - start), given=wanted, temperature=temperature, generator=generator)
         yield x.cpu().float().clamp(0, 1)
 
 

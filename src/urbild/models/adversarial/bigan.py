@@ -15,8 +15,9 @@ convolutions after the sample's features, as in both papers. Reconstructions mea
 near it pixel by pixel.
 
 Departures: the networks are those of `gan` and `dcgan`, the encoder's as the critic's; a latent of 100 for images,
-where the paper has 50 on MNIST. Its networks there are `generator=Dense(width=1024, normalisation="batch")` and
-`critic=Dense(width=1024, activation="leaky")`. ALI's networks and its dropout are not made.
+where the paper has 50 on MNIST. Its networks there are near `generator=Dense(width=1024, normalisation="batch")` and
+`critic=Dense(width=1024, activation="leaky", normalisation="batch")`, of whose two hidden layers its code normalises
+the second alone. ALI's networks and its dropout are not made.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
