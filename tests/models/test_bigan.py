@@ -8,7 +8,7 @@ import torch
 from models_kit import DIGITS, Rows, train
 from torch import Tensor, nn
 from torch.distributions import Normal as Law
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
 
 from urbild.catalogue import build
 from urbild.contract import Batch, DataSpec
@@ -127,6 +127,18 @@ def test_a_critic_of_pairs_heeds_both(network: Dense | Pyramid) -> None:
     assert logits.shape == (4,)
     assert not torch.allclose(logits, critic(pair(x[1], z[0])))
     assert not torch.allclose(logits, critic(pair(x[0], z[1])))
+
+
+def test_dense_layers_take_the_code_at_the_last_hidden_one() -> None:
+    critic = pair_critic(Dense(width=8, activation="leaky"), PLANE, 3)
+    x, z = torch.randn(4, 2), torch.randn(4, 3)
+    body = critic.judge.body
+    first, second = (body.before[number] for number in (0, 2))
+    features = leaky_relu(second(leaky_relu(first(x), 0.2)) + body.code(z), 0.2)
+    wanted = critic.judge.verdict(features).squeeze(1)
+    torch.testing.assert_close(critic(pair(x, z)), wanted)
+    alone = pair_critic(Dense(width=8, depth=1), PLANE, 3)
+    assert alone.judge.body[0].in_features == 5
 
 
 def test_a_penalty_is_of_the_gradient_by_sample_and_code() -> None:
