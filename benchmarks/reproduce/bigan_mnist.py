@@ -6,24 +6,27 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.reproduce import Budget, Claim, Line, Target
 from urbild.catalogue import build
-from urbild.contract import Encodes, Model, Source
+from urbild.contract import Source
 from urbild.data import Preparation, Reading, as_records
+from urbild.models.adversarial.bigan import Bigan
 from urbild.nets.adversaries import Dense
 from urbild.nets.moves import Adam
+from urbild.nets.play import worked
 from urbild.nets.priors import Uniform
 from urbild.ops.neighbours import nearest_neighbours
 from urbild.training import Plan, fit
 
 CODE = 50
 SETTINGS: dict[str, dict[str, Any]] = {
-    "cpu": {"width": 512, "steps": 60_000, "batch": 128, "rate": 1e-3},
+    "cpu": {"width": 512, "steps": 36_000, "batch": 128, "rate": 2e-4},
     "full": {"width": 1024, "steps": 180_000, "batch": 128, "rate": 2e-4},
 }
 METRIC = "accuracy of the nearest neighbour"
+CODES, FEATURES = "bigan, codes", "bigan, features before them"
 
 
 def accuracy(train: Tensor, train_labels: np.ndarray, test: Tensor, test_labels: np.ndarray) -> float:
@@ -32,22 +35,34 @@ def accuracy(train: Tensor, train_labels: np.ndarray, test: Tensor, test_labels:
     return float((train_labels[rows] == test_labels).mean())
 
 
-def codes(model: Model, source: Source) -> Tensor:
+def codes(model: Bigan, source: Source) -> Tensor:
     """Codes [N, Z] of all samples."""
-    assert isinstance(model, Encodes)
     device = next(model.parameters()).device
     with torch.no_grad():
-        return torch.cat([model.encode(batch.x.to(device)) for batch in source.batches(1000)])
+        return torch.cat([model.encode(batch.x.to(device)).cpu() for batch in source.batches(1000)])
+
+
+def features(model: Bigan, source: Source) -> Tensor:
+    """What the encoder's last hidden layer gives for all samples: [N, F]."""
+    device, network = next(model.parameters()).device, model.encoder
+    assert isinstance(network, nn.Sequential)
+    with torch.no_grad():
+        return torch.cat([network[0](worked(model.spec, batch.x.to(device))).cpu() for batch in source.batches(1000)])
+
+
+def lines(model: Bigan, suffix: str, sources: list[Source], labels: list[np.ndarray]) -> Iterator[Line]:
+    """Of codes, and of the features that they are made of."""
+    for row, of in ((CODES, codes), (FEATURES, features)):
+        train, test = (of(model, source) for source in sources)
+        yield Line(row + suffix, "test", METRIC, accuracy(train, labels[0], test, labels[1]))
 
 
 def run(seed: int, budget: Budget) -> Iterator[Line]:
-    """The line of a model; with seed 0 those of the floors as well."""
+    """The lines of a model; with seed 0 those of the floors as well."""
     records = [as_records("mnist", reading=Reading(part=part)) for part in ("train", "test")]
-    labels = [found.labels for found in records]
-    assert labels[0] is not None
-    assert labels[1] is not None
+    labels = [found.labels for found in records if found.labels is not None]
     preparation = Preparation.fit(records[0])
-    train, test = (preparation.source(found) for found in records)
+    sources: list[Source] = [preparation.source(found) for found in records]
     settings = SETTINGS[budget]
     options = {
         "prior": Uniform(CODE),
@@ -55,17 +70,17 @@ def run(seed: int, budget: Budget) -> Iterator[Line]:
         "critic": Dense(width=settings["width"], activation="leaky", normalisation="batch"),
         "optimiser": Adam(settings["rate"], settings["rate"], linear=True),
     }
-    model = build("bigan", train.spec, options, seed=seed).eval()
+    model = build("bigan", sources[0].spec, options, seed=seed).eval()
+    assert isinstance(model, Bigan)
     if seed == 0:
-        pixels = [torch.cat([batch.x.flatten(1) for batch in source.batches(1000)]) for source in (train, test)]
+        pixels = [torch.cat([batch.x.flatten(1) for batch in source.batches(1000)]) for source in sources]
         yield Line("raw pixels", "test", METRIC, accuracy(pixels[0], labels[0], pixels[1], labels[1]))
         pca = PCA(CODE, random_state=0).fit(pixels[0].numpy())
         parts = [torch.from_numpy(pca.transform(part.numpy())).float() for part in pixels]
         yield Line(f"{CODE} principal components", "test", METRIC, accuracy(parts[0], labels[0], parts[1], labels[1]))
-        before = accuracy(codes(model, train), labels[0], codes(model, test), labels[1])
-        yield Line("bigan, untrained", "test", METRIC, before)
-    fit(model, train, Plan(seed=seed, steps=settings["steps"], batch=settings["batch"]))
-    yield Line("bigan", "test", METRIC, accuracy(codes(model, train), labels[0], codes(model, test), labels[1]))
+        yield from lines(model, ", untrained", sources, labels)
+    fit(model, sources[0], Plan(seed=seed, steps=settings["steps"], batch=settings["batch"]))
+    yield from lines(model, "", sources, labels)
 
 
 CLAIM = Claim(
@@ -75,15 +90,21 @@ CLAIM = Claim(
         "MNIST (original files), standard split: trained on all 60,000 training images without labels for a fixed "
         f"budget, last weights. The permutation-invariant networks of the paper: {CODE} latents, uniform; two hidden "
         "layers with batch normalisation in each of generator, encoder and critic of pairs, which takes the code at "
-        "the second one, of 1,024 units at the full budget and of 512 at cpu; Adam with momentum .5, batch 128, its "
-        "rate falling to 0 over the second half: at full 2e-4 and 180,000 updates of each player (the paper: about "
-        "188,000), at cpu 1e-3 and 60,000. Chosen on the last 5,000 training images, kept from training, after 6,000 "
-        "updates with another seed: .944, against .922 at 2e-4 and .888 there without batch normalisation of critic "
-        "and encoder. Each of the 10,000 test images gets the label of the training image with the nearest code, by "
-        "Euclidean distance. The paper: 97.39 %. Beside it the same on pixels, on as many principal components, and "
-        "on codes of the untrained encoder; these floors are measured at seed 0."
+        "the second one, of 1,024 units at the full budget and of 512 at cpu; Adam at 2e-4 with momentum .5, batch "
+        "128, its rate falling to 0 over the second half: at full 180,000 updates of each player (the paper: about "
+        "188,000), at cpu 36,000. Each of the 10,000 test images gets the label of the training image that is "
+        "nearest, by Euclidean distance: of codes E(x), and of the last hidden layer before them. The paper's 97.39 % "
+        "is of that layer: its authors' log has 97.35 % for it and 92.10 % for the codes after 400 epochs, 97.14 and "
+        "95.92 after 200, 96.84 and 91.50 untrained. Tried at cpu: 60,000 updates at 1e-3: .905 for codes; 28,000 at "
+        "2e-4 with the code beside the pixels at the critic's entry and without its batch normalisation: .945, but "
+        "there the critic hardly saw the code, and the encoder had hardly learnt. Beside it the same on pixels, on as "
+        "many principal components, and before training; these floors are measured at seed 0."
     ),
     run=run,
-    targets=(Target("bigan", "test", METRIC, 0.965, "gate"), Target("bigan", "test", METRIC, 0.9739, "aim")),
+    targets=(
+        Target(CODES, "test", METRIC, 0.965, "gate"),
+        Target(FEATURES, "test", METRIC, 0.965, "gate"),
+        Target(FEATURES, "test", METRIC, 0.9739, "aim"),
+    ),
     budgets=SETTINGS,
 )
