@@ -1,14 +1,12 @@
 """From a plan to processes that run the loop: devices, precision, the number of steps, and DDP."""
 
 import os
-import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from pickle import PicklingError
-from statistics import median
 from typing import Any
 
 import safetensors.torch
@@ -17,19 +15,17 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
 from urbild.artifacts import restore
-from urbild.contract import Model, Source, Stage
+from urbild.contract import Model, Source
 from urbild.errors import DataError, OptionError
 from urbild.training.loop import Job, Loop, Outcome
-from urbild.training.meter import Meter
 from urbild.training.plan import BATCH, EPOCHS, Plan, pick_device, pick_precision, place
-from urbild.training.players import Player
 from urbild.training.progress import Quiet, Reporter, clock
 from urbild.training.progress import reporter as make_reporter
 from urbild.training.record import Row
 from urbild.training.state import CHECKPOINT
+from urbild.training.trial import seconds_per_step
 from urbild.training.watch import Watch
 
-TRIAL_STEPS, WARM_STEPS = 6, 2
 TRIAL_FROM_STEPS = 300
 LONG_SECONDS = 20.0
 MARGIN = 0.9
@@ -132,7 +128,7 @@ def _steps(fabric: Fabric, job: Job, epochs: float) -> list[int]:
     timed = plan.seconds is not None and plan.steps is None
     if job.resume or not (timed or (sum(steps) >= TRIAL_FROM_STEPS and not isinstance(job.reporter, Quiet))):
         return steps
-    each = list(fabric.broadcast(_trial(fabric, job)))
+    each = list(fabric.broadcast(seconds_per_step(fabric, job)))
     if timed and plan.seconds is not None:
         weighted = sum(seconds * share for seconds, share in zip(each, shares, strict=True))
         rate = MARGIN * plan.seconds / max(weighted, 1e-9)
@@ -141,41 +137,6 @@ def _steps(fabric: Fabric, job: Job, epochs: float) -> list[int]:
     if line is not None and fabric.is_global_zero:
         job.reporter.note(line)
     return steps
-
-
-def _trial(fabric: Fabric, job: Job) -> list[float]:
-    """Seconds a step of each stage, tried on a copy of the model; one with a source of its own counts as the last."""
-    job = replace(
-        job, model=deepcopy(job.model), directory=None, resume=False, validation=None, reporter=Quiet(), watch=None
-    )
-    each: list[float] = []
-    for stage in job.model.stages():
-        if not stage.turns or stage.source is not None:
-            each.append(each[-1] if each and stage.turns else 0.0)
-            continue
-        trial = _Trial(fabric, job)
-        each.append(trial.seconds(stage))
-    return each
-
-
-class _Trial(Loop):
-    """A few steps of a stage whose results are thrown away."""
-
-    def seconds(self, stage: Stage) -> float:
-        """The median of a few steps after the first ones, which fill caches."""
-        self._enter(stage)
-        self._players = [Player(self._fabric, self._model, stage, turn) for turn in stage.turns]
-        plan, samples = self._plan, len(self._job.source)
-        self._batch = max(1, min(stage.batch or plan.batch or 1, samples) // self._fabric.world_size)
-        batches = self._job.source.stream(self._order(samples, WARM_STEPS + TRIAL_STEPS))
-        meter, times = Meter(stage.name, sync=1), []
-        for number, batch in enumerate(batches):
-            begun = time.monotonic()
-            self._state.position.step = number
-            for player in self._players:
-                self._move(player, self._to_device(batch).at(number, 0.0), meter)
-            times.append(time.monotonic() - begun)
-        return median(times[WARM_STEPS:])
 
 
 def _spawn(job: Job, device: torch.device, epochs: float) -> Outcome:

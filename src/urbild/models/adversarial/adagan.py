@@ -136,8 +136,7 @@ class Adagan(Model, Samples):
             loss=partial(self.judge_loss, number),
             optimiser=adam(self.learning_rate),
         )
-        # with a source of its own, all data, a stage's time is taken to be that of the stage before: a component's
-        return Stage(name=f"judge {number + 1}", turns=(turn,), source=lambda source: source, share=share)
+        return Stage(name=f"judge {number + 1}", turns=(turn,), share=share)
 
     def _weights_stage(self, number: int) -> Stage:
         return Stage(name=f"weights {number + 1}", solve=partial(self.reweigh, number))
