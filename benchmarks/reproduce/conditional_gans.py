@@ -37,7 +37,6 @@ def measure(data: str, settings: dict[str, Any], seed: int) -> Iterator[Line]:
         "objective": Hinge(),
         "optimiser": Adam(5e-4, 5e-4, momentum=0.0, memory=0.9, linear=True),
         "habits": Habits(average=settings["average"]),
-        "projected": True,
     }
     plan = {"seed": seed, "steps": settings["steps"], "batch": settings["batch"]}
     model = trained("conditional_gan", preparation.source(train), options, **plan)

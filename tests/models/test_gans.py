@@ -262,14 +262,16 @@ def test_a_projection_weighs_the_features_by_the_class(spec: DataSpec, architect
         torch.testing.assert_close(critic(x), alone)
 
 
-@pytest.mark.parametrize("projected", [False, True])
+@pytest.mark.parametrize("normalisation", ["none", "spectral"])
 @pytest.mark.parametrize("packing", [1, 2])
-def test_a_conditional_gan_makes_the_class_that_is_asked_for(projected: bool, packing: int) -> None:
+def test_a_conditional_gan_makes_the_class_that_is_asked_for(normalisation: str, packing: int) -> None:
     torch.manual_seed(0)
     x, y = labelled(512)
     options = {"optimiser": Adam(generator=2e-3, critic=2e-3), "habits": Habits(packing=packing)}
     network = Dense(width=32)
-    model = built(conditional_gan(POINTS, generator=network, critic=network, projected=projected, **options))
+    judge = replace(network, normalisation=normalisation)
+    model = built(conditional_gan(POINTS, generator=network, critic=judge, **options))
+    assert (model.critic.projection is not None) == (normalisation == "spectral")
     fit(model, Labelled(POINTS, x, y), Plan(steps=250, batch=64, device="cpu"))
     wanted = torch.arange(400) % 2
     with torch.no_grad():

@@ -108,10 +108,10 @@ def pair_critic(architecture: Architecture, spec: DataSpec, code: int, *, packin
     Raises:
         OptionError: such data cannot have such a network.
     """
-    if isinstance(architecture, Dense):
-        critic = architecture.late_critic(spec, extra=code, packing=packing)
-        return PairCritic(spec.shape, critic, packing=packing)
     alone = architecture.critic(spec, packing=packing)
+    if alone.size is None:
+        joined = architecture.late_critic if isinstance(architecture, Dense) else architecture.critic
+        return PairCritic(spec.shape, joined(spec, extra=code, packing=packing), packing=packing)
     features = Features(alone, (packing * spec.channels, *spec.sites))
     judge = Meeting(features, packing * code, min(LARGEST_HIDDEN, features.count), dropout=architecture.dropout or 0.0)
     if architecture.normalisation == "spectral":

@@ -5,8 +5,8 @@ Mirza and Osindero 2014, Conditional Generative Adversarial Nets, https://arxiv.
     min_G max_D  E ln D(x|y) + E ln(1 - D(G(z|y)|y))           (equation 2), the generator in its non-saturating form
 
 The class enters one-hot: after the latent, and after the columns of a vector, or as constant maps beside the channels
-of an image. Made samples are judged under the classes of the batch. With `projected` the critic has the class as
-Miyato and Koyama give it (2018, cGANs with Projection Discriminator, https://arxiv.org/abs/1802.05637, equation 3):
+of an image. Made samples are judged under the classes of the batch. A critic with spectral normalisation has the class
+as Miyato and Koyama give it (2018, cGANs with Projection Discriminator, https://arxiv.org/abs/1802.05637, equation 3):
 
     D(x, y) = v.phi(x) + y.V phi(x)
 
@@ -36,7 +36,6 @@ def conditional_gan(
     optimiser: Optimiser = ADAM,
     rhythm: Rhythm = STEADY,
     habits: Habits = HABITS,
-    projected: bool = False,
 ) -> Model:
     """Builds a GAN that is conditioned on the class.
 
@@ -46,11 +45,11 @@ def conditional_gan(
         objective: what the players minimise.
         constraint: what holds the critic's slope; a penalty of its gradient needs a critic without batch normalisation.
         generator: its network; by default Pyramid for images and Dense for vectors.
-        critic: its network; by default Pyramid for images and Dense with leaky rectifiers for vectors.
+        critic: its network; by default Pyramid for images and Dense with leaky rectifiers for vectors; with spectral
+            normalisation it projects its features by the class.
         optimiser: how the players learn.
         rhythm: moves of the critic for each of the generator's.
         habits: noise, packing, and an average of the weights.
-        projected: whether the class enters the critic as a projection of its features, not beside the sample.
 
     Raises:
         OptionError: an option is out of range or does not fit the data, or the data have no classes.
@@ -62,4 +61,4 @@ def conditional_gan(
     image = spec.kind == "image"
     rules = Rules(objective=objective, constraint=constraint, optimiser=optimiser, rhythm=rhythm, habits=habits)
     made, judge = generator or (PYRAMID if image else DENSE), critic or (PYRAMID if image else LEAKY)
-    return game(spec, prior, made, judge, rules, classes=len(spec.classes), projected=projected)
+    return game(spec, prior, made, judge, rules, classes=len(spec.classes), projected=judge.normalisation == "spectral")
