@@ -16,12 +16,12 @@ from urbild.errors import DataError, OptionError
 from urbild.models.representation.classifier import (
     FEATURES,
     Classifier,
-    Labelled,
     Spectral,
     classifier,
     labelled,
     pooled,
 )
+from urbild.ops.sources import Chosen
 from urbild.training import Plan, fit
 
 TEN = replace(DIGITS, classes=tuple("0123456789"))
@@ -165,7 +165,7 @@ def test_unlabelled_samples_take_no_part() -> None:
     partly = np.where(np.arange(1300) % 2, -1, y[:1300])
     source = Taught(TEN, x[:1300], partly)
     kept = labelled(source)
-    assert isinstance(kept, Labelled)
+    assert isinstance(kept, Chosen)
     assert len(kept) == 650
     batches: Iterator[Batch] = kept.batches(100)
     found = torch.cat([batch.index for batch in batches])

@@ -15,7 +15,7 @@ from urbild.nets.adversaries import Dense
 from urbild.nets.labels import labelled
 from urbild.runs import train_run
 from urbild.training import Plan, fit
-from urbild.training.trial import Few
+from urbild.training.trial import few
 
 SPEC = DataSpec(shape=(6,), kind="vector")
 
@@ -94,14 +94,14 @@ def test_what_all_samples_lack_is_told_of_all():
 def test_few_are_spread_and_half_of_them_labelled():
     labels = np.full(1000, -1)
     labels[[3, 500, 998]] = 0, 1, 0
-    few = Few(Told(labels), 20)
-    assert 11 <= len(few) <= 20
-    assert sorted(few.labels[few.labels >= 0]) == [0, 0, 1]
-    seen = few.fetch(range(len(few))).index
+    found = few(Told(labels), 20)
+    assert 11 <= len(found) <= 20
+    assert sorted(found.labels[found.labels >= 0]) == [0, 0, 1]
+    seen = found.fetch(range(len(found))).index
     assert seen[0] == 0
     assert seen[-1] == 999
     assert seen.diff().max() < 130
-    assert torch.equal(next(iter(few.stream([(0, [1, 2])]))).index, seen[1:3])
-    assert len(Few(rows(5), 64)) == 5
+    assert torch.equal(next(iter(found.stream([(0, [1, 2])]))).index, seen[1:3])
+    assert len(few(rows(5), 64)) == 5
     with pytest.raises(DataError):
-        labelled(Few(Told(labels), 20))
+        labelled(few(Told(labels), 20))

@@ -1,9 +1,6 @@
 """How long a step of each stage takes: a few of them on a copy of the model, whose results are thrown away."""
 
-# ruff: noqa: D102 -- the methods of a source are documented in the contract
-
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from statistics import median
@@ -11,8 +8,9 @@ from statistics import median
 import numpy as np
 from lightning_fabric import Fabric
 
-from urbild.contract import Batch, Source, Stage
+from urbild.contract import Source, Stage
 from urbild.errors import DataError
+from urbild.ops.sources import Chosen
 from urbild.training.loop import Job, Loop
 from urbild.training.meter import Meter
 from urbild.training.players import Player
@@ -37,9 +35,10 @@ class Trial(Loop):
         self._enter(stage)
         source = self._source(stage)
         if stage.source is not None and stage.solve is not None:
-            stage.solve(source)
+            self._solve(stage, source)
         self._players = [Player(self._fabric, self._model, stage, turn) for turn in stage.turns]
-        self._batch = max(1, min(self._wanted(stage), len(source)) // self._fabric.world_size)
+        world = self._fabric.world_size
+        self._batch = max(1, min(self._wanted(stage), len(source)) // world) * world
         batches = source.stream(self._order(len(source), WARM_STEPS + STEPS))
         meter, times = Meter(stage.name, sync=1), []
         for number, batch in enumerate(batches):
@@ -59,37 +58,16 @@ class Trial(Loop):
         if stage.source is None:
             return every
         try:
-            return stage.source(Few(every, (WARM_STEPS + STEPS) * self._wanted(stage)))
+            return stage.source(few(every, (WARM_STEPS + STEPS) * self._wanted(stage)))
         except DataError:  # few samples may lack what all have; and what all lack is told of all
             return stage.source(every)
 
 
-class Few(Source):
-    """Some samples of a source, spread over all; at least half of them labelled, where so many are.
-
-    Args:
-        source: of all samples.
-        count: of samples, at most.
-    """
-
-    def __init__(self, source: Source, count: int) -> None:
-        self.spec, self._source = source.spec, source
-        labels = source.labels
-        told = _spread(np.empty(0, np.int64) if labels is None else np.flatnonzero(labels >= 0), count // 2)
-        self._rows = np.union1d(told, _spread(np.arange(len(source)), count - len(told)))
-        self.labels = None if labels is None else labels[self._rows]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def fetch(self, rows: Sequence[int], *, epoch: int = 0) -> Batch:
-        return self._source.fetch(self._at(rows), epoch=epoch)
-
-    def stream(self, plan: Iterable[tuple[int, Sequence[int]]]) -> Iterator[Batch]:
-        return self._source.stream((epoch, self._at(rows)) for epoch, rows in plan)
-
-    def _at(self, rows: Sequence[int]) -> list[int]:
-        return self._rows[np.asarray(rows, dtype=np.int64)].tolist()  # type: ignore[no-any-return]
+def few(source: Source, count: int) -> Source:
+    """At most `count` samples, spread over all; at least half of them labelled, where so many are."""
+    labels = source.labels
+    told = _spread(np.empty(0, np.int64) if labels is None else np.flatnonzero(labels >= 0), count // 2)
+    return Chosen(source, np.union1d(told, _spread(np.arange(len(source)), count - len(told))))
 
 
 def _spread(rows: np.ndarray, count: int) -> np.ndarray:

@@ -19,7 +19,7 @@ warm-up and a cosine.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from math import log
 
 import numpy as np
@@ -47,6 +47,7 @@ from urbild.nets.layers import Flatten, image_size
 from urbild.ops.precision import full
 from urbild.ops.schedules import warm_cosine
 from urbild.ops.sound import SMALLEST_MEL, Frames, log_mels, sounding
+from urbild.ops.sources import Chosen
 
 FEATURES = 128
 LEAST_RATE = 4000  # of sound in Hz: below it 40 mels lie nearer than a spectrum can tell
@@ -100,27 +101,6 @@ class Classifier(Model, Encodes, Classifies):
         return functional.log_softmax(full(self.last(self.features(x))), dim=1)  # [N, classes]
 
 
-class Labelled(Source):
-    """The labelled samples of a source."""
-
-    def __init__(self, source: Source, rows: np.ndarray) -> None:
-        assert source.labels is not None  # `labelled` made sure
-        self.spec, self.labels = source.spec, source.labels[rows]
-        self._source, self._rows = source, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def fetch(self, rows: Sequence[int], *, epoch: int = 0) -> Batch:
-        return self._source.fetch(self._at(rows), epoch=epoch)
-
-    def stream(self, plan: Iterable[tuple[int, Sequence[int]]]) -> Iterator[Batch]:
-        return self._source.stream((epoch, self._at(rows)) for epoch, rows in plan)
-
-    def _at(self, rows: Sequence[int]) -> list[int]:
-        return self._rows[np.asarray(rows, dtype=np.int64)].tolist()  # type: ignore[no-any-return]
-
-
 def labelled(source: Source) -> Source:
     """The labelled samples of a source.
 
@@ -136,7 +116,7 @@ def labelled(source: Source) -> Source:
     if len(present) < 2:
         msg = f"all {len(rows)} labelled samples are of the class {classes[present[0]]!r}; a classifier needs two."
         raise DataError(msg)
-    return source if len(rows) == len(source) else Labelled(source, rows)
+    return source if len(rows) == len(source) else Chosen(source, rows)
 
 
 LABELS = "give them by folder names, a label column (--label-column) or y in an .npz."
