@@ -45,6 +45,13 @@ def samples(model: LatentPrior, wanted: Tensor, *, seed: int, temperature: float
     return torch.cat(drawn)
 
 
+def parts(settings: dict[str, Any]) -> dict[str, Any]:
+    """A code autoencoder and its prior, of their settings."""
+    codes = dict(settings["autoencoder"])
+    codes["quantiser"] = Ema(codes=codes.pop("codes"))
+    return {"autoencoder": VqvaeCodes(**codes), "prior": GatedPrior(**settings["prior"])}
+
+
 def measure(
     data: str, settings: dict[str, Any], seed: int, budget: Budget, *, cooler: tuple[float, ...] = ()
 ) -> Iterator[Line]:
@@ -57,9 +64,7 @@ def measure(
         budget: of the judge and of the number of samples.
         cooler: temperatures below 1 at which the prior is also drawn from.
     """
-    codes = dict(settings["autoencoder"])
-    codes["quantiser"] = Ema(codes=codes.pop("codes"))
-    options = {"autoencoder": VqvaeCodes(**codes), "prior": GatedPrior(**settings["prior"]), "conditional": True}
+    options = {**parts(settings), "conditional": True}
     train, test = (as_records(data, reading=Reading(part=part)) for part in ("train", "test"))
     source = Preparation.fit(train).source(train)
     fresh = torch.cat([batch.x for batch in Preparation.fit(train).source(test).batches(1000)])

@@ -10,14 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.reproduce import Budget, Claim, Line
+from benchmarks.reproduce.codes_by_class import parts
 from urbild.artifacts import write_atomically
 from urbild.contract import Decodes, Encodes, Model, Reconstructs, Samples
 from urbild.data import Preparation, Reading, Records, as_records
 from urbild.evaluation.generators import by_classifier
 from urbild.exploration.laws import fitted_law
-from urbild.models.autoregressive.code_parts import VqvaeCodes
-from urbild.models.autoregressive.code_priors import GatedPrior
-from urbild.nets.quantisers import Ema
 from urbild.ops.frechet import Moments, frechet_distance
 from urbild.report.pictures import sample_grid
 from urbild.runs import train_run
@@ -112,15 +110,6 @@ def images(records: Records, preparation: Preparation, count: int, *, skip: int 
     return torch.cat([batch.x for batch in source.batches(1000)])
 
 
-def parts(settings: dict[str, Any]) -> dict[str, Any]:
-    """Options of a system, those of a code autoencoder and of its prior as the parts that they are."""
-    if "autoencoder" not in settings:
-        return settings
-    codes = dict(settings["autoencoder"])
-    codes["quantiser"] = Ema(codes=codes.pop("codes"))
-    return {**settings, "autoencoder": VqvaeCodes(**codes), "prior": GatedPrior(**settings["prior"])}
-
-
 def measure(settings: dict[str, Any], seed: int, picture: Path | None) -> Iterator[Line]:
     """Lines of the four kinds and of real images; with a path, the picture besides."""
     train, test = (as_records(settings["data"], reading=Reading(part=part)) for part in ("train", "test"))
@@ -139,7 +128,8 @@ def measure(settings: dict[str, Any], seed: int, picture: Path | None) -> Iterat
     yield Line("training images", "test", "sharpness", sharpness(known))
     for name in (AUTOENCODER, VAE, CODES, GAN):
         system = "latent_prior" if name == CODES else name
-        run = train_run(system, train, {**parts(settings[name]), "seed": seed})
+        built = parts(settings[name]) if "prior" in settings[name] else {}
+        run = train_run(system, train, {**settings[name], **built, "seed": seed})
         x = made(run.model, n, known)
         how = "codes drawn from a Gaussian fitted to those of training images" if name == AUTOENCODER else ""
         yield Line(name, "test", "FID", frechet_distance(moments(x, features), of_real), how)
