@@ -8,8 +8,10 @@ their ends, so that what the critic judges is what the generator gives out.
 # ruff: noqa: D102 -- the methods are documented at their abstract classes
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from itertools import chain
+from typing import Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,7 @@ from urbild.nets.stock import check_sizes
 from urbild.ops.precision import full
 from urbild.ops.resampling import resize
 
+Network = TypeVar("Network", bound=nn.Module)
 Activation: TypeAlias = Literal["relu", "leaky", "tanh", "maxout"]
 
 PIECES = 5  # of a maxout unit
@@ -103,9 +106,12 @@ class Dense(Architecture):
     Attributes:
         width: units of a hidden layer (default 128 for vectors, 512 for images).
         depth: hidden layers.
-        normalisation: of the hidden layers.
+        normalisation: of the hidden layers, but for a critic's first one, as in `Pyramid`, where there are others.
         activation: of the hidden layers; maxout takes the largest of 5 linear pieces (Goodfellow et al. 2013).
         dropout: share of hidden units that are left out in training.
+        unit: whether images are in [0, 1] where they enter and leave, by a sigmoid, and not in [-1, 1].
+        start: standard deviation of weights at the start, around 0, where biases are 0; by default both are uniform,
+            and the less the more inputs a layer has.
     """
 
     width: int | None = None
@@ -113,58 +119,68 @@ class Dense(Architecture):
     normalisation: Normaliser = "none"
     activation: Activation = "relu"
     dropout: float | None = None
+    unit: bool = False
+    start: float | None = None
 
     def check(self) -> None:
-        check_sizes(width=self.width, depth=self.depth)
+        check_sizes(width=self.width, depth=self.depth, start=self.start)
         check_share(dropout=self.dropout)
 
     def generator(self, spec: DataSpec, code: int) -> nn.Module:
         self.check()
-        layers = [*self._hidden(spec, code), nn.Linear(self._width(spec), spec.size), nn.Unflatten(1, spec.shape)]
+        layers = [*chain(*self._hidden(spec, code, [self.normalisation] * self.depth))]
+        layers += [nn.Linear(self._width(spec), spec.size), nn.Unflatten(1, spec.shape)]
         if spec.kind == "image":
-            layers.append(nn.Tanh())
-        network = nn.Sequential(*layers)
-        self._normalise(network)
-        return network
+            layers += [nn.Sigmoid(), _Stretched()] if self.unit else [nn.Tanh()]
+        return self._started(nn.Sequential(*layers))
 
     def late_critic(self, spec: DataSpec, *, extra: int, packing: int = 1) -> Critic:
         """A critic whose `extra` numbers join at the last hidden layer; at the first one where there is no other."""
         self.check()
         if self.depth == 1:
             return self.critic(spec, extra=extra, packing=packing)
-        width, size = self._width(spec), packing * spec.size
-        layers = self._hidden(spec, size)
-        last = len(layers) - len(layers) // self.depth
-        code = nn.Linear(packing * extra, layers[last].out_features, bias=False)  # type: ignore[arg-type]
-        body = _Late(size, nn.Sequential(*layers[: last + 1]), code, nn.Sequential(*layers[last + 1 :]))
-        network = Critic(body, nn.Linear(width, 1))
-        self._normalise(network)
-        return network
+        size = packing * spec.size
+        *before, (joint, *after) = self._seeing(spec, size, packing)
+        code = nn.Linear(packing * extra, joint.out_features, bias=False)  # type: ignore[arg-type]
+        body = _Late(size, nn.Sequential(*chain(*before), joint), code, nn.Sequential(*after))
+        return self._started(Critic(body, nn.Linear(self._width(spec), 1)))
 
     def critic(self, spec: DataSpec, *, extra: int = 0, packing: int = 1, projected: bool = False) -> Critic:
         self.check()
         width, joined = self._width(spec), 0 if projected else extra
-        body = nn.Sequential(*self._hidden(spec, packing * (spec.size + joined)))
+        body = nn.Sequential(*chain(*self._seeing(spec, packing * (spec.size + joined), packing)))
         projection = nn.Linear(width, packing * extra, bias=False) if projected else None
-        network = Critic(body, nn.Linear(width, 1), projection=projection)
-        self._normalise(network)
-        return network
+        return self._started(Critic(body, nn.Linear(width, 1), projection=projection))
 
     def _width(self, spec: DataSpec) -> int:
         return self.width or (512 if spec.kind == "image" else 128)
 
-    def _hidden(self, spec: DataSpec, before: int) -> list[nn.Module]:
-        width, layers = self._width(spec), list[nn.Module]()
+    def _seeing(self, spec: DataSpec, before: int, packing: int) -> list[list[nn.Module]]:
+        """Hidden layers of a critic."""
+        first: Normaliser = "none" if self.depth > 1 else self.normalisation
+        layers = self._hidden(spec, before, [first, *[self.normalisation] * (self.depth - 1)])
+        if self.unit and spec.kind == "image":
+            layers[0].insert(0, _Squeezed(packing * spec.size))
+        return layers
+
+    def _hidden(self, spec: DataSpec, before: int, normalisers: Sequence[Normaliser]) -> list[list[nn.Module]]:
+        width, layers = self._width(spec), list[list[nn.Module]]()
         units = PIECES * width if self.activation == "maxout" else width
-        for _ in range(self.depth):
-            layers += [nn.Linear(before, units), *_scaled(self.normalisation, units), _activation(self.activation)]
-            layers += [nn.Dropout(self.dropout)] if self.dropout else []
+        for kind in normalisers:
+            layers.append([nn.Linear(before, units), *_scaled(kind, units), _activation(self.activation)])
+            layers[-1] += [nn.Dropout(self.dropout)] if self.dropout else []
             before = width
         return layers
 
-    def _normalise(self, network: nn.Module) -> None:
+    def _started(self, network: Network) -> Network:
+        for layer in network.modules():
+            if self.start is not None and isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=self.start)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         if self.normalisation == "spectral":
             spectral(network)
+        return network
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +245,24 @@ class _Late(nn.Module):
     def forward(self, joined: Tensor) -> Tensor:
         features: Tensor = self.after(self.before(joined[:, : self.size]) + self.code(joined[:, self.size :]))
         return features
+
+
+class _Squeezed(nn.Module):
+    """Brings the first `size` columns from [-1, 1] to [0, 1]."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, joined: Tensor) -> Tensor:
+        return torch.cat([(joined[:, : self.size] + 1) / 2, joined[:, self.size :]], dim=1)
+
+
+class _Stretched(nn.Module):
+    """Brings [0, 1] to [-1, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * full(x) - 1
 
 
 class _Resized(nn.Module):
