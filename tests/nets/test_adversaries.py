@@ -22,6 +22,8 @@ def test_a_critic_sees_its_data_before_a_batch_is_normalised() -> None:
     hidden = [nn.Linear, nn.BatchNorm1d, nn.ReLU]
     assert kinds(network.critic(PLANE).body) == [nn.Linear, nn.ReLU, *hidden, *hidden]
     assert kinds(network.generator(PLANE, 3))[:9] == 3 * hidden
+    statistics = [layer for layer in network.critic(PLANE).modules() if isinstance(layer, nn.BatchNorm1d)]
+    assert not any(layer.affine for layer in statistics)
     only = Dense(width=8, depth=1, normalisation="batch")
     assert kinds(only.critic(PLANE).body) == hidden
 

@@ -106,7 +106,8 @@ class Dense(Architecture):
     Attributes:
         width: units of a hidden layer (default 128 for vectors, 512 for images).
         depth: hidden layers.
-        normalisation: of the hidden layers, but for a critic's first one, as in `Pyramid`, where there are others.
+        normalisation: of the hidden layers. Of a critic the first one is left out where there are others, as in
+            `Pyramid`, and batch statistics come without gains and shifts, as in the code of BiGAN's authors.
         activation: of the hidden layers; maxout takes the largest of 5 linear pieces (Goodfellow et al. 2013).
         dropout: share of hidden units that are left out in training.
         unit: whether images are in [0, 1] where they enter and leave, by a sigmoid, and not in [-1, 1].
@@ -158,16 +159,18 @@ class Dense(Architecture):
     def _seeing(self, spec: DataSpec, before: int, packing: int) -> list[list[nn.Module]]:
         """Hidden layers of a critic."""
         first: Normaliser = "none" if self.depth > 1 else self.normalisation
-        layers = self._hidden(spec, before, [first, *[self.normalisation] * (self.depth - 1)])
+        layers = self._hidden(spec, before, [first, *[self.normalisation] * (self.depth - 1)], gains=False)
         if self.unit and spec.kind == "image":
             layers[0].insert(0, _Squeezed(packing * spec.size))
         return layers
 
-    def _hidden(self, spec: DataSpec, before: int, normalisers: Sequence[Normaliser]) -> list[list[nn.Module]]:
+    def _hidden(
+        self, spec: DataSpec, before: int, normalisers: Sequence[Normaliser], *, gains: bool = True
+    ) -> list[list[nn.Module]]:
         width, layers = self._width(spec), list[list[nn.Module]]()
         units = PIECES * width if self.activation == "maxout" else width
         for kind in normalisers:
-            layers.append([nn.Linear(before, units), *_scaled(kind, units), _activation(self.activation)])
+            layers.append([nn.Linear(before, units), *_scaled(kind, units, gains=gains), _activation(self.activation)])
             layers[-1] += [nn.Dropout(self.dropout)] if self.dropout else []
             before = width
         return layers
@@ -286,12 +289,12 @@ def _activation(kind: Activation) -> nn.Module:
             return Maxout()
 
 
-def _scaled(kind: Normaliser, units: int) -> list[nn.Module]:
+def _scaled(kind: Normaliser, units: int, *, gains: bool) -> list[nn.Module]:
     match kind:
         case "none" | "spectral":
             return []
         case "batch":
-            return [nn.BatchNorm1d(units)]
+            return [nn.BatchNorm1d(units, affine=gains)]
         case "group":
             return [normalise("group", units)]
 

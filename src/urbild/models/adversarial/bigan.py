@@ -17,10 +17,10 @@ near it pixel by pixel.
 Departures: the networks are those of `gan` and `dcgan`, the encoder's as the critic's; a latent of 100 for images,
 where the paper has 50 on MNIST. Its networks there, as in its authors' code, are
 `generator=Dense(width=1024, normalisation="batch", unit=True, start=.02)` and
-`critic=Dense(width=1024, activation="leaky", normalisation="batch", unit=True, start=.02)`, here with gains and shifts
-after batch normalisation. Of those, digits in [0, 1], the first hidden layers without normalisation and the small start
-all count: without any one of them the critic soon tells every pair, and codes run away. ALI's networks and its dropout
-are not made.
+`critic=Dense(width=1024, activation="leaky", normalisation="batch", unit=True, start=.02)`, there without gains and
+shifts in the generator as well. Pixels in [0, 1], hidden layers that see them before a batch is normalised, and the
+small start all count: without any one of them the critic soon tells every pair, and codes run away. ALI's networks and
+its dropout are not made.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
