@@ -91,8 +91,8 @@ CLAIM = Claim(
     protocol=(
         "MNIST (original files), standard split: trained on all 60,000 training images without labels for a fixed "
         "budget, last weights, in float32. The permutation-invariant networks of the paper, as in its authors' code: "
-        f"{CODE} latents, uniform; two hidden layers in each of generator, encoder and critic of pairs, which takes the "
-        "code at the second one, of 1,024 units at the full budget and of 512 at cpu; batch normalisation, but not of "
+        f"{CODE} latents, uniform; two hidden layers in each of generator, encoder and critic of pairs, which takes "
+        "the code at the second one, of 1,024 units at the full budget and of 512 at cpu; batch normalisation, but not of "
         "the first hidden layer of encoder and critic, and with gains and shifts in the generator alone (there in "
         "none); pixels in [0, 1]; weights from N(0, .02). Adam with momentum .5, batch 128, its rate falling to 0 over "
         "the second half, at full from 2e-4 in 180,000 updates of each player (the paper: about 188,000), at cpu from "
