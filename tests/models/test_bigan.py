@@ -19,8 +19,8 @@ from urbild.nets import play
 from urbild.nets.adversaries import Dense, Pyramid
 from urbild.nets.games import Free, GradientPenalty, Habits, RealPenalty, Rules
 from urbild.nets.moves import Adam
-from urbild.nets.pairs import CERTAIN, Noisy, PairCritic, pair, pair_critic
-from urbild.nets.priors import Normal, Uniform
+from urbild.nets.pairs import CERTAIN, Certain, Noisy, PairCritic, pair, pair_critic
+from urbild.nets.priors import Normal, Prior, Uniform
 
 LINE = DataSpec(shape=(1,), kind="vector")
 PLANE = DataSpec(shape=(2,), kind="vector")
@@ -185,7 +185,42 @@ def test_averaged_weights_get_statistics_of_their_own() -> None:
     model.encoder(x)
     torch.testing.assert_close(norm.running_mean, seen[0].mean(0), atol=0.1, rtol=0.1)
     assert norm.momentum == 0.1
-    assert len(made(PLANE, habits=Habits(average=0.9)).stages()) == 1, "without batch statistics there is nothing to do"
+    bare = made(PLANE, habits=Habits(average=0.9), encoder=Certain(standardised=False))
+    assert len(bare.stages()) == 1, "without batch statistics there is nothing to do"
+
+
+@pytest.mark.parametrize("prior", [Uniform(5), Normal(5)])
+def test_codes_have_the_deviation_of_the_prior(prior: Prior) -> None:
+    x = 7 + 3 * torch.randn(64, 2)
+    model = made(PLANE, prior=prior).train()
+    z = model.encoder(x)
+    drawn = prior.noise(100_000, 5, device=torch.device("cpu"))
+    torch.testing.assert_close(z.mean(0), torch.zeros(5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(z.std(0, correction=0), drawn.std(0), atol=0.01, rtol=0.01)
+    norm = model.encoder[-1].norm
+    norm.momentum = 1.0
+    model.encoder(x)
+    torch.testing.assert_close(model.eval().encode(x), z, atol=0.02, rtol=0.02)  # n / (n - 1) apart
+    one = model.encode(x[:1])
+    torch.testing.assert_close(one, model.encode(x)[:1])
+    free = made(PLANE, prior=prior, encoder=Certain(standardised=False)).train()
+    assert not torch.allclose(free.encoder(x).std(0, correction=0), drawn.std(0), rtol=0.1)
+
+
+def test_a_batch_of_one_is_refused_in_one_sentence() -> None:
+    with pytest.raises(OptionError, match="batch normalisation needs at least two samples"):
+        train(made(PLANE), torch.randn(8, 2), steps=1, batch=1)
+
+
+def test_where_sample_and_code_meet_a_critic_normalises_without_gains() -> None:
+    judge = pair_critic(Pyramid(width=4), DIGITS, 5).judge
+    linear, norm, *_, end = judge.verdict
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert not norm.affine
+    for layer in (linear, end, judge.code[0]):
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.2)
+        assert not layer.bias.any()
+    assert not any(isinstance(m, nn.BatchNorm1d) for m in pair_critic(Pyramid(4, "spectral"), DIGITS, 5).modules())
 
 
 def test_it_learns_to_invert_its_generator() -> None:

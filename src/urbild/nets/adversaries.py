@@ -170,7 +170,7 @@ class Dense(Architecture):
         width, layers = self._width(spec), list[list[nn.Module]]()
         units = PIECES * width if self.activation == "maxout" else width
         for kind in normalisers:
-            layers.append([nn.Linear(before, units), *_scaled(kind, units, gains=gains), _activation(self.activation)])
+            layers.append([nn.Linear(before, units), *scaled(kind, units, gains=gains), _activation(self.activation)])
             layers[-1] += [nn.Dropout(self.dropout)] if self.dropout else []
             before = width
         return layers
@@ -289,7 +289,8 @@ def _activation(kind: Activation) -> nn.Module:
             return Maxout()
 
 
-def _scaled(kind: Normaliser, units: int, *, gains: bool) -> list[nn.Module]:
+def scaled(kind: Normaliser, units: int, *, gains: bool) -> list[nn.Module]:
+    """What normalises hidden units; batch statistics come with `gains` and shifts or without."""
     match kind:
         case "none" | "spectral":
             return []

@@ -94,7 +94,7 @@ def up(
 def initialise(network: nn.Sequential, normaliser: Normaliser = "batch") -> nn.Sequential:
     """Draws the weights from the distributions of the paper, and normalises them where that is wanted."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

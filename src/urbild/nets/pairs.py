@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from urbild.contract import DataSpec
-from urbild.nets.adversaries import Architecture, Critic, Dense
-from urbild.nets.spectral import spectral
+from urbild.nets import dcgan
+from urbild.nets.adversaries import Architecture, Critic, Dense, Pyramid, scaled
+from urbild.nets.priors import Prior
+from urbild.nets.spectral import Normaliser, spectral
 from urbild.ops.gaussians import reparameterise
 from urbild.ops.precision import full
 
@@ -83,16 +85,26 @@ class Meeting(nn.Module):
         features: of the sample.
         code: numbers in a code.
         hidden: units of a layer.
+        normalisation: of the layer in which both meet; batch statistics without gains and shifts.
         dropout: share of hidden units that are left out in training.
     """
 
-    def __init__(self, features: Features, code: int, hidden: int, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        features: Features,
+        code: int,
+        hidden: int,
+        *,
+        normalisation: Normaliser = "none",
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.features = features
         self.code = nn.Sequential(nn.Linear(code, hidden), nn.LeakyReLU(0.2), nn.Dropout(dropout))
-        self.verdict = nn.Sequential(
-            nn.Linear(features.count + hidden, hidden), nn.LeakyReLU(0.2), nn.Dropout(dropout), nn.Linear(hidden, 1)
-        )
+        joint = [nn.Linear(features.count + hidden, hidden), *scaled(normalisation, hidden, gains=False)]
+        self.verdict = nn.Sequential(*joint, nn.LeakyReLU(0.2), nn.Dropout(dropout), nn.Linear(hidden, 1))
+        for part in (self.code, self.verdict):
+            dcgan.initialise(part, normalisation)
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """Logits [N] of samples [N, C, H, W] and codes [N, Z]."""
@@ -113,22 +125,48 @@ def pair_critic(architecture: Architecture, spec: DataSpec, code: int, *, packin
         joined = architecture.late_critic if isinstance(architecture, Dense) else architecture.critic
         return PairCritic(spec.shape, joined(spec, extra=code, packing=packing), packing=packing)
     features = Features(alone, (packing * spec.channels, *spec.sites))
-    judge = Meeting(features, packing * code, min(LARGEST_HIDDEN, features.count), dropout=architecture.dropout or 0.0)
-    if architecture.normalisation == "spectral":
-        spectral(judge.code)
-        spectral(judge.verdict)
+    judge = Meeting(
+        features,
+        packing * code,
+        min(LARGEST_HIDDEN, features.count),
+        normalisation=architecture.normalisation,
+        dropout=architecture.dropout or 0.0,
+    )
     return PairCritic(spec.shape, judge, packing=packing)
 
 
-def inverse(architecture: Architecture, spec: DataSpec, outputs: int) -> nn.Module:
+def inverse(architecture: Architecture, spec: DataSpec, outputs: int) -> nn.Sequential:
     """A network from samples [N, *sample], as players see them, to [N, outputs]: a critic with another end.
 
     Raises:
         OptionError: such data cannot have such a network.
     """
     features = Features(architecture.critic(spec), spec.shape)
-    end = nn.Linear(features.count, outputs)
-    return nn.Sequential(features, spectral(end) if architecture.normalisation == "spectral" else end)
+    end = nn.Sequential(nn.Linear(features.count, outputs))
+    if isinstance(architecture, Pyramid):
+        dcgan.initialise(end, architecture.normalisation)
+    elif architecture.normalisation == "spectral":
+        spectral(end)
+    return nn.Sequential(features, *end)
+
+
+class Standardised(nn.Module):
+    """Brings each entry of codes to mean 0 and a given deviation over a batch, as batch normalisation without gains.
+
+    Args:
+        code: numbers in a code.
+        deviation: of each.
+    """
+
+    def __init__(self, code: int, deviation: float) -> None:
+        super().__init__()
+        self.deviation = deviation
+        self.norm = nn.BatchNorm1d(code, affine=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Takes [N, Z] to [N, Z]."""
+        standard: Tensor = self.norm(full(z))
+        return self.deviation * standard
 
 
 class Encoder(ABC):
@@ -139,6 +177,10 @@ class Encoder(ABC):
     @abstractmethod
     def outputs(self, code: int) -> int:
         """Numbers that the network must give for a code of so many."""
+
+    def last(self, code: int, prior: Prior) -> nn.Module:  # noqa: ARG002
+        """What the outputs pass through before anybody reads them."""
+        return nn.Identity()
 
     @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
@@ -155,12 +197,18 @@ class Certain(Encoder):
 
     Attributes:
         network: of the encoder; by default as the critic's.
+        standardised: whether codes have the prior's mean and deviation over a batch; then the verbs use the running
+            statistics of training.
     """
 
     network: Architecture | None = None
+    standardised: bool = True
 
     def outputs(self, code: int) -> int:
         return code
+
+    def last(self, code: int, prior: Prior) -> nn.Module:
+        return Standardised(code, prior.deviation) if self.standardised else nn.Identity()
 
     def mean(self, output: Tensor) -> Tensor:
         return full(output)

@@ -4,6 +4,8 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import sqrt
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,9 +17,14 @@ LARGEST_VECTOR_LATENT = 64
 
 
 class Prior(ABC):
-    """The law of the latent: a dataclass with Z = `size` among its fields, None for the default."""
+    """The law of the latent: a dataclass with Z = `size` among its fields, None for the default.
+
+    Attributes:
+        deviation: standard deviation of an entry, whose mean is 0.
+    """
 
     size: int | None
+    deviation: ClassVar[float]
 
     @abstractmethod
     def noise(self, n: int, size: int, *, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
@@ -54,6 +61,8 @@ class Normal(Prior):
         size: numbers in a latent.
     """
 
+    deviation: ClassVar[float] = 1.0
+
     size: int | None = None
 
     def noise(self, n: int, size: int, *, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
@@ -67,6 +76,8 @@ class Uniform(Prior):
     Attributes:
         size: numbers in a latent.
     """
+
+    deviation: ClassVar[float] = 1 / sqrt(3)
 
     size: int | None = None
 

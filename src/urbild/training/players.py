@@ -9,6 +9,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from urbild.contract import Batch, Model, Stage, Turn
+from urbild.errors import OptionError
 
 
 class Box:
@@ -78,13 +79,24 @@ class Player:
                     buffer.copy_(value)
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The losses of a batch. Only several processes need the wrapper, which costs a small step a tenth."""
+        """The losses of a batch. Only several processes need the wrapper, which costs a small step a tenth.
+
+        Raises:
+            OptionError: the batch has one sample, or one pack, and layers that normalise by the batch need more.
+        """
         box = Box(batch)
-        if self._fabric.world_size > 1:
-            losses: Mapping[str, Tensor] = self._module(box)
-            return losses
-        with self._fabric.autocast():
-            return self._bare.forward(box)
+        try:
+            if self._fabric.world_size > 1:
+                losses: Mapping[str, Tensor] = self._module(box)
+                return losses
+            with self._fabric.autocast():
+                return self._bare.forward(box)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            msg = "batch normalisation needs at least two samples, or packs, at once; make the batch larger, cut it "
+            msg += "into fewer pieces, or take another normalisation."
+            raise OptionError(msg) from error
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
         """Adds the gradients of a piece of a batch; processes meet at the last."""

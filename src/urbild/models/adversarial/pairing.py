@@ -136,7 +136,7 @@ def players(
     image, latent = spec.kind == "image", prior.entries(spec)
     usual, judge = PYRAMID if image else DENSE, critic or (PYRAMID if image else LEAKY)
     player = (generator or usual).generator(spec, latent)
-    inverter = inverse(encoder or usual, spec, law.outputs(latent))
+    inverter = nn.Sequential(*inverse(encoder or usual, spec, law.outputs(latent)), law.last(latent, prior))
     opponent = pair_critic(judge, spec, latent, packing=rules.habits.packing)
     play.check_constraint(rules.constraint, opponent)
     return Players(player, inverter, opponent)

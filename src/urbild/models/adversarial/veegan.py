@@ -22,9 +22,11 @@ from urbild.nets import play
 from urbild.nets.adversaries import Architecture
 from urbild.nets.games import FREE, HABITS, Constraint, Habits, Rules
 from urbild.nets.moves import ADAM, STEADY, Optimiser, Rhythm
-from urbild.nets.pairs import CERTAIN, pair
+from urbild.nets.pairs import Certain, pair
 from urbild.nets.priors import NORMAL, Prior
 from urbild.ops.precision import full
+
+FREELY = Certain(standardised=False)
 
 
 class Veegan(PairGame):
@@ -73,5 +75,5 @@ def veegan(
         OptionError: an option is out of range, or does not fit the data.
     """
     rules = Rules(constraint=constraint, optimiser=optimiser, rhythm=rhythm, habits=habits)
-    networks = players(spec, prior, CERTAIN, rules, generator=generator, encoder=reconstructor, critic=critic)
-    return Veegan(spec, networks, prior=prior, law=CERTAIN, rules=rules)
+    networks = players(spec, prior, FREELY, rules, generator=generator, encoder=reconstructor, critic=critic)
+    return Veegan(spec, networks, prior=prior, law=FREELY, rules=rules)
