@@ -14,13 +14,20 @@ The critic of dense networks takes the code at its last hidden layer, as in the 
 convolutions after the sample's features, as in both papers. Reconstructions mean the same as the sample, and are not
 near it pixel by pixel.
 
-Departures: the networks are those of `gan` and `dcgan`, the encoder's as the critic's; a latent of 100 for images,
-where the paper has 50 on MNIST. Its networks there, as in its authors' code, are
+Departures: codes E(x) are standardised to the prior's mean and deviation over a batch, where the papers leave them as
+they are. At the start they are far too small, and later they may grow without bound; either way the critic tells pairs
+by the codes' scale alone, and the encoder learns next to nothing. `encoder=Certain(standardised=False)` is the paper's.
+Where sample and code meet, the convolutional critic normalises the batch, without gains and shifts, as its other layers
+do. On MNIST, after 1,000 moves of batches of 64 with pyramids of width 16, a reconstruction is at .95 of the distance
+of a random image's without both, at .86 with the first, and at .74 with both and a start from N(0, .02).
+
+The networks are those of `gan` and `dcgan`, the encoder's as the critic's; a latent of 100 for images, where the paper
+has 50 on MNIST. Its networks there, as in its authors' code, are
 `generator=Dense(width=1024, normalisation="batch", unit=True, start=.02)` and
 `critic=Dense(width=1024, activation="leaky", normalisation="batch", unit=True, start=.02)`, there without gains and
 shifts in the generator as well. Pixels in [0, 1], hidden layers that see them before a batch is normalised, and the
-small start all count: without any one of them the critic soon tells every pair, and codes run away. ALI's networks and
-its dropout are not made.
+small start all count: without any one of them the critic soon tells every pair. ALI's networks and its dropout are not
+made, and its codes, which are drawn, are not standardised.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
