@@ -93,6 +93,7 @@ NAMES = (
     "stacked_digits",
     "gans_mnist",
     "gans_fashion",
+    "dense_gans_mnist",
     "conditional_mnist",
     "conditional_fashion",
 )

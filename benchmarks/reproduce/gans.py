@@ -1,6 +1,6 @@
 """What claims of samples share: a judge that took no part, samples a batch at a time, and a trivial generator."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -103,9 +103,17 @@ def lines(system: str, data: str, seen: Seen, real: Seen) -> Iterator[Line]:
     yield Line(system, data, "share of distinct samples", seen.distinct / len(seen))
 
 
-def measure(data: str, seed: int, budget: Budget) -> Iterator[Line]:
-    """Lines of all systems on a data set, and of the rows that bound them."""
-    settings = SETTINGS[budget]
+def measure(
+    data: str, seed: int, settings: dict[str, Any], options_of: Callable[[str, int], dict[str, Any]]
+) -> Iterator[Line]:
+    """Lines of the settings' systems on a data set, and of the rows that bound them.
+
+    Args:
+        data: a known data set in two parts.
+        seed: of all that is drawn.
+        settings: "width", "batch", "steps" by system, and the epochs of the "judge".
+        options_of: a system at a width.
+    """
     train, test = (as_records(data, reading=Reading(part=part)) for part in ("train", "test"))
     preparation = Preparation.fit(train)
     source, held = preparation.source(train), images(preparation, test)
@@ -143,7 +151,7 @@ def claim(name: str, data: str, title: str) -> Claim:
     """The claim of one data set."""
 
     def run(seed: int, budget: Budget) -> Iterator[Line]:
-        yield from measure(data, seed, budget)
+        yield from measure(data, seed, SETTINGS[budget], options_of)
 
     return Claim(
         name=name,
