@@ -74,9 +74,10 @@ CLAIM = Claim(
         "are dense, two hidden layers of 256 units at budget cpu and of 1,024 at full; where nothing else is said, as "
         "`gan` has them by default. A step is a move of the critic; the generator moves at each, but at each second "
         "one in WGAN, whose rate is 2e-4 instead of 5e-5; the unrolled GAN looks 5 moves ahead and has a quarter of "
-        "the steps at cpu, and minibatch discrimination half of them, since each costs several times as much; AdaGAN mixes three GANs that share the steps; "
-        "BiGAN has the networks of `bigan_mnist`. Nothing was tuned. Judge, rows that bound, and measures are those "
-        "of `gans_mnist`; its convolutional networks are the ones to take for images."
+        "the steps at cpu, and minibatch discrimination half of them, since each costs several times as much; AdaGAN "
+        "mixes three GANs that share the steps; BiGAN has the networks of `bigan_mnist`. Nothing was tuned. Judge, "
+        "rows that bound, and measures are those of `gans_mnist`; its convolutional networks are the ones to take for "
+        "images."
     ),
     run=run,
     budgets=SETTINGS,
