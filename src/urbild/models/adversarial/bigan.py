@@ -26,8 +26,10 @@ has 50 on MNIST. Its networks there, as in its authors' code, are
 `generator=Dense(width=1024, normalisation="batch", unit=True, start=.02)` and
 `critic=Dense(width=1024, activation="leaky", normalisation="batch", unit=True, start=.02)`, there without gains and
 shifts in the generator as well. Pixels in [0, 1], hidden layers that see them before a batch is normalised, and the
-small start all count: without any one of them the critic soon tells every pair. ALI's networks and its dropout are not
-made, and its codes, which are drawn, are not standardised.
+small start all count: without any one of them the critic soon tells every pair. So do rate and batch: on MNIST 512
+units with batches of 128 at a constant 5e-4 in float32 keep the game open (three seeds), 256 units with batches of 64
+at 2e-4 lose it, and so does 1e-3. ALI's networks and its dropout are not made, and its codes, which are drawn, are not
+standardised.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
