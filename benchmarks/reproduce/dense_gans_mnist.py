@@ -10,33 +10,26 @@ from urbild.models.adversarial.components import GanComponent
 from urbild.nets.adversaries import Dense
 from urbild.nets.moves import RmsProp, Steady
 
+STEPS = {
+    "gan": 6000,
+    "wgan": 6000,
+    "unrolled_gan": 1500,
+    "minibatch_discrimination_gan": 3000,
+    "adagan": 6000,
+    "veegan": 6000,
+    "bigan": 6000,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "cpu": {
         "width": 256,
         "batch": 64,
-        "steps": {
-            "gan": 6000,
-            "wgan": 6000,
-            "unrolled_gan": 1500,
-            "minibatch_discrimination_gan": 3000,
-            "adagan": 6000,
-            "veegan": 6000,
-            "bigan": 6000,
-        },
+        "steps": STEPS,
         "judge": 3,
     },
     "full": {
         "width": 1024,
         "batch": 64,
-        "steps": {
-            "gan": 50_000,
-            "wgan": 50_000,
-            "unrolled_gan": 50_000,
-            "minibatch_discrimination_gan": 50_000,
-            "adagan": 50_000,
-            "veegan": 50_000,
-            "bigan": 50_000,
-        },
+        "steps": dict.fromkeys(STEPS, 50_000),
         "judge": 12,
     },
 }
