@@ -39,12 +39,26 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(cli, digits, tmp_path, comm
     run = tmp_path / again[again.index("--out") + 1]
     assert program == "urbild"
     assert "batch 8, this one has 4" in cli(*again, "--batch", "4", "--quiet").sentence
+    assert "had latent 2, this one has 3" in cli(*again, "--latent", "3", "--quiet").sentence
+    assert "had preparation " in cli(*again, "--normalise", "image", "--quiet").sentence
     assert list(run.glob("checkpoint*"))
     assert cli(*again).code == 0
     assert not list(run.glob("checkpoint*"))
     assert cli(*words, "--out", "whole").code == 0
     assert (run / "model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
     assert "is finished, there is nothing to resume" in cli(*again).sentence
+
+
+def test_another_system_objective_or_folder_is_no_resumption(cli, digits, tmp_path):
+    def words(system="gan", folder="train"):
+        return ["train", system, str(digits / folder / "good"), "--steps", "3000", "--batch", "8", "--out", "run"]
+
+    assert interrupted(words(), "run", tmp_path)[0] == 130
+    again = ("--resume", "--quiet")
+    assert "had model gan, this one has unrolled_gan" in cli(*words("unrolled_gan"), *again).sentence
+    assert "had objective " in cli(*words(), *again, "--objective", "Wasserstein").sentence
+    assert "had data " in cli(*words(folder="test"), *again).sentence
+    assert list(Path("run").glob("checkpoint*"))
 
 
 def test_there_is_nothing_to_resume(cli, digits):

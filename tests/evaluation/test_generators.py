@@ -27,7 +27,7 @@ from urbild.evaluation.generators import (
     see,
     space_of,
 )
-from urbild.evaluation.generators.networks import by_backbone, by_onnx, fitted
+from urbild.evaluation.generators.networks import by_backbone, by_onnx, fitted, pooled
 
 VECTORS = Preparation.fit(as_records(np.random.default_rng(0).normal(size=(50, 3))))
 
@@ -277,6 +277,33 @@ def test_an_onnx_network_gets_what_it_wants(tmp_path, monkeypatch):
     torch.testing.assert_close(found.values[:, 0], fitted(2 * x, 1, (16, 16)).mean((1, 2, 3)))
     with pytest.raises(OptionError, match="3 channels, and these have 2"):
         by_onnx(tmp_path / "net.onnx").of(torch.rand(5, 2, 8, 8))
+
+
+@pytest.mark.parametrize("count", [2, 4, 11])
+def test_an_onnx_network_of_a_fixed_batch_takes_any_number_of_images(tmp_path, monkeypatch, count):
+    class Session:
+        def __init__(self, path, providers):
+            pass
+
+        def get_inputs(self):
+            return [SimpleNamespace(name="image", shape=[4, 1, 8, 8])]
+
+        def run(self, outputs, feed):
+            assert feed["image"].shape == (4, 1, 8, 8)
+            return [feed["image"].reshape(4, 64)]
+
+    module = ModuleType("onnxruntime")
+    module.InferenceSession = Session
+    monkeypatch.setitem(sys.modules, "onnxruntime", module)
+    x = torch.rand(count, 1, 8, 8)
+    assert torch.equal(by_onnx(tmp_path / "net.onnx").of(x).values, x.flatten(1))
+
+
+def test_outputs_are_averaged_over_their_sites():
+    maps, tokens, vectors = torch.rand(2, 5, 3, 4), torch.rand(2, 7, 5), torch.rand(2, 5)
+    assert torch.allclose(pooled(maps), maps.mean((2, 3)))
+    assert torch.equal(pooled(tokens), tokens.mean(1))
+    assert torch.equal(pooled(vectors), vectors)
 
 
 def test_a_real_onnx_network(tmp_path):

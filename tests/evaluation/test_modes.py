@@ -34,6 +34,15 @@ def test_noise_covers_most_modes_and_holds_none(mixture, half, covered, quality)
     assert found["quality"] == pytest.approx(quality, abs=0.004)
 
 
+@pytest.mark.parametrize("n", [300, 1000, 10_000])
+def test_the_rule_holds_for_other_numbers_of_samples(n):
+    mixture = MIXTURES["grid25"]
+    points = mixture.draw(n, seed=4)[0]
+    assert mixture_modes(points, mixture).held == 25
+    blob = np.random.default_rng(4).multivariate_normal(points.mean(0), np.cov(points.T), n)
+    assert mixture_modes(blob, mixture).held == 0
+
+
 def test_a_circle_covers_the_ring():
     def circle(rng):
         angle = rng.uniform(0, 2 * np.pi, N)

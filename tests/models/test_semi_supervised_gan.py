@@ -10,6 +10,7 @@ import torch
 from models_kit import DIGITS, digits
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils.parametrize import is_parametrized
 
 from urbild.contract import UNLABELLED, Batch, DataSpec, Source
 from urbild.errors import DataError
@@ -23,6 +24,7 @@ from urbild.models.adversarial.semi_supervised_gan import (
 from urbild.nets import play
 from urbild.nets.adversaries import Dense, Pyramid
 from urbild.nets.noisy import Noise, Noisy, Normed
+from urbild.nets.statistics import batch_norms
 from urbild.training import Plan, fit
 
 TEN = replace(DIGITS, classes=tuple("0123456789"))
@@ -165,6 +167,26 @@ def test_other_critics_classify_too(critic: Any) -> None:
     labels = few(y[:200], 3)
     fit(model, Told(TEN, x[:200], labels), Plan(steps=4, batch=32, precision="32", device="cpu"))
     assert model.classify(x[:5]).shape == (5, 10)
+
+
+def test_a_critic_with_batch_statistics_classifies_by_those_of_real_samples() -> None:
+    """In the game made samples and labelled ones pass through it as well."""
+    x, y = digits()
+    model = built(critic=Dense(width=16, normalisation="batch"))
+    fit(model, Told(TEN, x[:1000], few(y[:1000], 3)), Plan(steps=30, batch=50, precision="32", device="cpu"))
+    norm = batch_norms(model.game.critic)[0]
+    inputs: list[Tensor] = []
+    norm.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    with torch.no_grad():
+        model.classify(x[:1000])
+    spread = inputs[0].std(0)
+    assert norm.running_mean is not None
+    assert float(((norm.running_mean - inputs[0].mean(0)) / spread).abs().max()) < 0.1
+
+
+def test_a_critic_with_spectral_normalisation_has_it_in_its_last_layer() -> None:
+    last = built(critic=Dense(width=16, normalisation="spectral")).game.critic.verdict.last  # type: ignore[union-attr]
+    assert is_parametrized(last, "weight")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ SAMPLES = {
     "wanted_class": "wanted class told by the judge",
     "distinct": "distinct samples",
     "modes": "modes with a good sample",
-    "modes_held": "modes with 20 good samples",
+    "modes_held": "modes with 20 good samples of 2,500",
     "good_samples": "good samples (within 3 deviations)",
     "kl_of_modes": "KL of modes to equal shares, nats",
     "nearest_training": "distance to the nearest training sample",

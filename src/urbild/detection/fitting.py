@@ -74,12 +74,12 @@ def fit_detector(
         preparation,
         source,
         _plan(detector, validated=len(parts.validation) > 0),
+        data={**runs.describe(records), **_counts(parts)},
         validation=watched if len(parts.validation) else None,
         directory=directory,
         resume=resume,
         reporter=reporter,
     )
-    run.data = {**runs.describe(records), **_counts(parts)}
     detector._take(run)
     detector.reduction_ = resolve(detector, watched if len(parts.validation) else source)
     detector._calibrate(normals.select(parts.calibration))

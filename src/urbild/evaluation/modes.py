@@ -1,8 +1,9 @@
 """Mode suites: how many modes of a known mixture a generator finds, and how well.
 
 Two rules are given side by side. By the published one a mode counts with a single sample within 3 deviations of it;
-under it uniform noise covers 23 of the 25 modes of the grid with 2,500 samples. By ours a mode counts with 20 of them;
-noise then covers none. Neither says anything without the share of good samples and the divergence from equal shares.
+under it uniform noise covers 23 of the 25 modes of the grid with 2,500 samples. By ours a mode counts with 20 of them,
+and with as many in proportion of another number of samples; noise then covers none. Neither says anything without the
+share of good samples and the divergence from equal shares.
 
 Source: Srivastava et al. 2017, https://arxiv.org/abs/1705.07761; Lin et al. 2018, https://arxiv.org/abs/1712.04086
 """
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from urbild.data.mixtures import Mixture
 
 GOOD = 3  # deviations
-ENOUGH = 20  # good samples of a mode, of 2,500
+ENOUGH, DRAWN = 20, 2500  # good samples of a mode, of so many samples
 BLOCK = 65_536
 
 
@@ -27,7 +28,7 @@ class Modes:
         n: samples.
         of: K.
         covered: modes with one good sample or more, the published rule.
-        held: modes with 20 good samples or more; of stacked digits, where so many are too much to ask, None.
+        held: modes with 20 good samples of 2,500 or more; of stacked digits, where so many are too much to ask, None.
         quality: share of good samples; of stacked digits, whose judge finds a mode for anything, None.
         kl: nats from the good samples' shares of modes to equal shares; ln K where none is good.
     """
@@ -55,7 +56,7 @@ def mixture_modes(samples: ArrayLike, mixture: Mixture) -> Modes:
         n=len(points),
         of=len(counts),
         covered=int((counts >= 1).sum()),
-        held=int((counts >= ENOUGH).sum()),
+        held=int((counts * DRAWN >= ENOUGH * len(points)).sum()),
         quality=float(good.mean()),
         kl=to_uniform(counts),
     )

@@ -48,10 +48,10 @@ def shown(habits: Habits, x: Tensor, progress: float) -> Tensor:
 def critic_losses(rules: Rules, critic: Critic, real: Tensor, fake: Tensor, batch: Batch) -> Losses:
     """The critic's loss with its penalty, mean over the batch.
 
-    Logged: "estimate", the negative loss without its penalty: of the earth mover's distance, or of the minimax value,
-    which is -2 ln 2 where nothing can be told; "real" and "fake", what the critic says of either; "told", the share of
-    pairs that it ranks rightly, 1/2 where nothing can be told and 1 where it has won outright; "gradient", the norm
-    that is penalised.
+    Logged: "estimate", the negative loss without the constraint's penalty: of the earth mover's distance, or of the
+    minimax value, which is -2 ln 2 where nothing can be told; "real" and "fake", what the critic says of either;
+    "told", the share of pairs that it ranks rightly, 1/2 where nothing can be told and 1 where it has won outright;
+    "gradient", the norm that is penalised.
 
     Args:
         rules: of the game.

@@ -48,7 +48,10 @@ SAMPLES: Mapping[str, tuple[str, str]] = {
     "wanted_class": ("Wanted class", "Samples in which the judge finds the class that was asked for."),
     "distinct": ("Distinct samples", "The share of samples that differ from all others."),
     "modes": ("Modes", "Modes with one good sample or more. Noise has most of them too."),
-    "modes_held": ("Modes, 20 samples", "Modes with at least 20 good samples. Noise has none."),
+    "modes_held": (
+        "Modes held",
+        "Modes with at least 20 good samples of 2,500, or as many in proportion. Noise has none.",
+    ),
     "good_samples": ("Good samples", "Within three deviations of a mode; of the data themselves 98.9 % are."),
     "kl_of_modes": ("KL of modes", "From the shares of modes to equal shares, in nats; 0 is equal."),
     "nearest_training": ("Nearest training sample", "Mean distance to it; far below that of real samples: copies."),

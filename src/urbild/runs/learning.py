@@ -1,7 +1,9 @@
 """Training: data are prepared, a model is built for them and fitted, and the run is saved."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,7 @@ def train_run(
         preparation,
         source,
         plan,
+        data=describe(records),
         validation=validation,
         part=part,
         directory=directory,
@@ -108,7 +111,6 @@ def train_run(
         reporter=reporter,
         watch=True,
     )
-    run.data = describe(records)
     if directory is not None:
         save(directory, run)
     return run
@@ -141,6 +143,7 @@ def learn(
     source: Source,
     plan: Plan,
     *,
+    data: Mapping[str, Any],
     validation: Source | None = None,
     part: Run | None = None,
     directory: Path | None = None,
@@ -156,6 +159,7 @@ def learn(
         preparation: that made `source`.
         source: of training samples.
         plan: budget and manner.
+        data: what the samples were taken from, as `describe` says it.
         validation: normals for early stopping.
         part: a trained run that the model is built on.
         directory: for metrics and checkpoints.
@@ -187,9 +191,24 @@ def learn(
         resume=resume,
         reporter=reporter,
         watch=watcher,
+        facts=_facts(name, options, preparation, data),
         **recipe,
     )
     if watcher is not None:
         watcher.finish()
         outcome.protocol["warnings"] = watcher.warnings
-    return Run(built, name, dict(options), preparation, outcome.protocol, rows=outcome.rows, directory=directory)
+    return Run(built, name, dict(options), preparation, outcome.protocol, dict(data), outcome.rows, directory)
+
+
+def _facts(
+    model: str | None, options: Mapping[str, Any], preparation: Preparation, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What must be the same for a run to go on; options that were left out count as their defaults."""
+    defaults = {} if model is None else {name: entry.default for name, entry in catalogue.parameters(model).items()}
+    prepared = json.dumps(preparation.to_json(), sort_keys=True).encode()
+    return {
+        "model": model,
+        **catalogue.encode_options({**defaults, **options}),
+        "data": data["checksum"],
+        "preparation": blake2b(prepared, digest_size=8).hexdigest(),
+    }

@@ -1,7 +1,7 @@
 """From a plan to processes that run the loop: devices, precision, the number of steps, and DDP."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -41,6 +41,7 @@ def fit(
     resume: bool = False,
     reporter: Reporter | None = None,
     watch: Watch | None = None,
+    facts: Mapping[str, Any] | None = None,
     epochs: float = EPOCHS,
     batch: int = BATCH,
 ) -> Outcome:
@@ -55,6 +56,8 @@ def fit(
         resume: whether to go on from the checkpoint in `directory`.
         reporter: told of the run; None says nothing.
         watch: looks on, in this process: not at a run of `plan.devices` processes that are started here.
+        facts: what must be the same for a run to go on, beside the plan and the number and shape of the samples: JSON
+            data, by its name.
         epochs: of the system's recipe, where the plan gives no budget.
         batch: of the system's recipe, where the plan gives none.
 
@@ -83,6 +86,7 @@ def fit(
         resume=resume and directory is not None and (directory / CHECKPOINT).exists(),
         reporter=reporter or Quiet(),
         steps=(),
+        facts=facts or {},
         watch=watch,
     )
     if resume and not job.resume and directory is not None:

@@ -4,9 +4,10 @@ A step is a function of the weights, the seed and the step's number: the order o
 them. So a run that was interrupted goes on to the same weights, bit for bit on CPU, as one that never was.
 """
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, cast
@@ -57,6 +58,7 @@ class Job:
         resume: whether to go on from the directory's checkpoint.
         reporter: told of the run.
         steps: planned, by stage.
+        facts: what else must be the same for a run to go on: JSON data, by its name.
         watch: looks on, or None.
     """
 
@@ -68,6 +70,7 @@ class Job:
     resume: bool
     reporter: Reporter
     steps: Sequence[int]
+    facts: Mapping[str, Any] = field(default_factory=dict)
     watch: Watch | None = None
 
 
@@ -111,9 +114,10 @@ class Loop:
     def _resume(self) -> list[Row]:
         assert self._job.directory is not None  # the caller made sure
         self._checkpoint = Checkpoint(self._job.directory)
-        for name, value in self._facts().items():
-            if self._checkpoint.facts.get(name) != value:
-                msg = f"the interrupted run had {name} {self._checkpoint.facts.get(name)}, this one has {value}; "
+        there, here = self._checkpoint.facts, json.loads(json.dumps(self._facts()))
+        for name in {**here, **there}:
+            if there.get(name) != here.get(name):
+                msg = f"the interrupted run had {name} {there.get(name)}, this one has {here.get(name)}; "
                 msg += "--resume goes on with the same data and options only."
                 raise OptionError(msg)
         self._state = self._checkpoint.restore_model(self._model)
@@ -129,7 +133,7 @@ class Loop:
         plan = {name: value for name, value in asdict(self._plan).items() if name in chosen}
         budget = {} if self._plan.seconds is not None else {"steps": list(self._job.steps)}
         shape = list(self._job.source.spec.shape)
-        return {**plan, **budget, "samples": len(self._job.source), "shape": shape}
+        return {**self._job.facts, **plan, **budget, "samples": len(self._job.source), "shape": shape}
 
     def _stage(self, stage: Stage, record: Record, interruption: Interruption) -> None:
         position, number = self._state.position, self._state.position.stage

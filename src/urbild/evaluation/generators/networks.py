@@ -17,7 +17,8 @@ def by_onnx(path: Path) -> Space:
     """The first output of a network that takes images [N, C, H, W] in [0, 1].
 
     Images are brought to its H and W by antialiased bilinear interpolation, grey ones to three equal channels where it
-    wants three; an output with sites is averaged over them. A scale other than [0, 1] belongs into the network itself.
+    wants three; an output with sites, maps [N, D, H, W] or tokens [N, T, D], is averaged over them. A scale other than
+    [0, 1] belongs into the network itself.
 
     Raises:
         ExtraError: onnxruntime is not installed.
@@ -41,9 +42,11 @@ def by_onnx(path: Path) -> Space:
 
     def of(x: Tensor) -> Features:
         images = fitted(x, sides[1], (sides[2], sides[3])).numpy()
-        parts = [images] if not sides[0] else np.split(images, range(sides[0], len(images), sides[0]))
+        rows = sides[0] or len(images)
+        whole = np.pad(images, ((0, -len(images) % rows), (0, 0), (0, 0), (0, 0)))  # a fixed batch takes no other
+        parts = [whole[start : start + rows] for start in range(0, len(whole), rows)]
         found = [np.asarray(session.run(None, {entry.name: part})[0], dtype=np.float32) for part in parts]
-        return Features(pooled(torch.from_numpy(np.concatenate(found))))
+        return Features(pooled(torch.from_numpy(np.concatenate(found)[: len(images)])))
 
     return Space(f"features of the network {path}", of)
 
@@ -102,8 +105,10 @@ def fitted(x: Tensor, channels: int | None, size: tuple[int | None, int | None])
 
 
 def pooled(x: Tensor) -> Tensor:
-    """The mean over sites of [N, D, H, W] or other outputs, as vectors [N, D]."""
-    return x.flatten(2).mean(2) if x.dim() > 2 else x.flatten(1)
+    """The mean over sites of maps [N, D, H, W] or tokens [N, T, D]: vectors [N, D]."""
+    if x.dim() == 3:
+        return x.mean(1)
+    return x.flatten(2).mean(2) if x.dim() > 3 else x.flatten(1)
 
 
 def _wanted(path: Path) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def by_classifier(judge: Run, preparation: Preparation, name: str, *, stacked: b
         raise OptionError(msg)
     channels = preparation.spec.channels if stacked and own.spec.channels == 1 else 1
 
+    @torch.no_grad()
     def of(x: Tensor) -> Features:
         values, chances = [], None
         for one in x.chunk(channels, dim=1) if channels > 1 else (x,):

@@ -175,15 +175,16 @@ class Adagan(Model, Samples):
         self, count: int, n: int, *, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
         """Samples [n, *shape] of the mixture of the first `count` components, in the range of the data."""
-        chosen = torch.multinomial(mixture_shares(count, self.beta), n, replacement=True, generator=generator)
         device = next(self.parameters()).device
+        shares = mixture_shares(count, self.beta).to(generator.device if generator is not None else "cpu")
+        chosen = torch.multinomial(shares, n, replacement=True, generator=generator).to(device)
         out = torch.empty(n, *self.spec.shape, device=device)
         for number in range(count):
             component, rows = self.components[number], (chosen == number).nonzero().squeeze(1)
             assert isinstance(component, Samples)
             if len(rows):
                 drawn = component.sample(len(rows), temperature=temperature, generator=generator)
-                out[rows.to(device)] = drawn.to(out)
+                out[rows] = drawn.to(out)
         return out
 
     def sample(

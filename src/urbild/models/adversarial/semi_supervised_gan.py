@@ -13,7 +13,8 @@ the batch alone, so that a run that was interrupted draws them again.
 
 The dense critic for images is that of the authors: 1000, 500 and three times 250 units, with noise on all that enters
 a layer, and weights whose length is set by some samples, so that each unit has mean 0 and deviation 1; only that of
-the last layer is learnt. `critic=Pyramid()` convolves instead.
+the last layer is learnt. `critic=Pyramid()` convolves instead; a last stage takes the batch statistics of such a critic
+anew, of real samples, since it classifies them.
 
 Departures: the generator has rectifiers, not softplus; the learning rate falls over the second half, where theirs falls
 over the last third; classes are told by the last weights unless `average` asks for the authors' average (.9999).
@@ -51,6 +52,8 @@ from urbild.nets.minibatch import feature_gap, headed
 from urbild.nets.moves import Adam, Optimiser
 from urbild.nets.noisy import Noisy, Normed, standardise
 from urbild.nets.priors import UNIFORM, Prior
+from urbild.nets.spectral import spectral
+from urbild.nets.statistics import RESTATED, RESTATED_BATCH, anew, batch_norms
 from urbild.nets.stock import check_sizes
 from urbild.ops.precision import full
 
@@ -100,7 +103,15 @@ class SemiSupervisedGan(Model, Samples, Decodes, Classifies):
         losses = {"critic": self.critic_loss, "generator": self.generator_loss}
         turns = [replace(turn, loss=losses[turn.name]) for turn in first.turns]
         solve = self.standardise if any(isinstance(module, Normed) for module in self.game.critic.modules()) else None
-        return (replace(first, turns=turns, source=with_labelled, solve=solve), *rest)
+        told = [Stage(name="critic statistics", solve=self.restate)] if batch_norms(self.game.critic) else []
+        return (replace(first, turns=turns, source=with_labelled, solve=solve), *rest, *told)
+
+    def restate(self, source: Source) -> None:
+        """Takes the critic's batch statistics anew, of real samples alone: in the game made ones are among them."""
+        device = next(self.parameters()).device
+        with anew(self.game.critic):
+            for _ in range(RESTATED):
+                self.logits(source.fetch(torch.randint(len(source), (RESTATED_BATCH,)).tolist()).x.to(device))
 
     def standardise(self, source: Source) -> None:
         """Sets the lengths of a noisy critic by samples taken evenly from the data."""
@@ -217,7 +228,12 @@ def _judge(spec: DataSpec, critic: Noisy | Architecture) -> Critic:
     if isinstance(critic, Noisy):
         judge, last = critic.critic(spec, classes)
         return Critic(judge.body, Partition(last))
-    return headed(critic.critic(spec), spec, lambda features: Partition(nn.Linear(features, classes)))
+
+    def verdict(features: int) -> nn.Module:
+        told = Partition(nn.Linear(features, classes))
+        return spectral(told) if critic.normalisation == "spectral" else told
+
+    return headed(critic.critic(spec), spec, verdict)
 
 
 def semi_supervised_gan(

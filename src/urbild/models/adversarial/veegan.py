@@ -10,6 +10,9 @@ The logit here is large where a pair looks real, so that D, the paper's estimate
 negative. F(x) of the real samples enters the critic alone; F learns from the first term, and G from both. Noise that F
 makes of a mode which G lacks is not the prior's, and the critic tells it.
 
+With batch statistics in the reconstructor, F(x) in the game is normalised by the real samples of its batch, and after
+it by those of made ones, which F learns from. `Pyramid(normalisation="group")` has no such difference.
+
 Departures: the reconstructor gives a code and not a law of codes, so that its cross-entropy is the squared error up to
 scale; Adam at 2e-4 for all players; the networks are those of `gan` and `dcgan`.
 """
