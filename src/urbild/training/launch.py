@@ -7,12 +7,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from pickle import PicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
 
 from urbild.artifacts import restore
 from urbild.contract import Model, Source
@@ -25,6 +23,9 @@ from urbild.training.record import Row
 from urbild.training.state import CHECKPOINT
 from urbild.training.trial import seconds_per_step
 from urbild.training.watch import Watch
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 TRIAL_FROM_STEPS = 300
 LONG_SECONDS = 20.0
@@ -98,7 +99,10 @@ def fit(
     return _work(fabric, job, epochs)
 
 
-def _fabric(plan: Plan, device: torch.device, *, strategy: str) -> Fabric:
+def _fabric(plan: Plan, device: torch.device, *, strategy: str) -> "Fabric":
+    from lightning_fabric import Fabric  # here, for it takes as long to import as torch, and most commands never train
+    from lightning_fabric.plugins import MixedPrecision
+
     # plugins, not the flag, which would silently turn fp16 on a CPU into bf16, and announces itself
     plugins: Any = []
     if plan.precision == "16":
@@ -108,7 +112,7 @@ def _fabric(plan: Plan, device: torch.device, *, strategy: str) -> Fabric:
     return Fabric(accelerator=device.type, devices=plan.devices, strategy=strategy, plugins=plugins)
 
 
-def _work(fabric: Fabric, job: Job, epochs: float) -> Outcome:
+def _work(fabric: "Fabric", job: Job, epochs: float) -> Outcome:
     model = place(job.model, fabric.device)
     if fabric.world_size > 1:
         for value in model.state_dict().values():
@@ -119,7 +123,7 @@ def _work(fabric: Fabric, job: Job, epochs: float) -> Outcome:
         return Loop(fabric, replace(job, steps=steps)).run()
 
 
-def _steps(fabric: Fabric, job: Job, epochs: float) -> list[int]:
+def _steps(fabric: "Fabric", job: Job, epochs: float) -> list[int]:
     """Steps of each stage; by a short trial where the budget is a time."""
     stages, plan = list(job.model.stages()), job.plan
     assert plan.batch is not None  # resolved by fit
@@ -162,7 +166,7 @@ def _spawn(job: Job, device: torch.device, epochs: float) -> Outcome:
 
 
 def _process(
-    job: Job, epochs: float, quiet: bool, threads: int, fabric: Fabric
+    job: Job, epochs: float, quiet: bool, threads: int, fabric: "Fabric"
 ) -> tuple[dict[str, Any], list[tuple[Any, ...]], bytes]:
     torch.set_num_threads(threads)
     reporter = Quiet() if quiet or not fabric.is_global_zero else make_reporter("auto")

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from urbild.contract import Batch, Model, Source, Stage
 from urbild.errors import OptionError, TrainingDivergedError
@@ -27,6 +26,9 @@ from urbild.training.record import METRICS, Record, Row, read_csv
 from urbild.training.state import Checkpoint, State, recall, remembered, save_checkpoint
 from urbild.training.tools import Exchanged, machine, monitor_of, pieces, seed_all, seeded, share_buffers
 from urbild.training.watch import Watch, as_used
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 SHOWN_SECONDS = 0.2
 CHECK_BATCH = 512
@@ -77,7 +79,7 @@ class Job:
 class Loop:
     """A run in progress, in one process."""
 
-    def __init__(self, fabric: Fabric, job: Job) -> None:
+    def __init__(self, fabric: "Fabric", job: Job) -> None:
         self._fabric, self._job = fabric, job
         self._model, self._plan = job.model, job.plan
         self._stages = list(job.model.stages())

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from urbild.contract import Batch, Model, Stage, Turn
 from urbild.errors import OptionError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Box:
@@ -43,7 +45,7 @@ class Player:
         optimiser: of these, as the turn made it.
     """
 
-    def __init__(self, fabric: Fabric, model: Model, stage: Stage, turn: Turn) -> None:
+    def __init__(self, fabric: "Fabric", model: Model, stage: Stage, turn: Turn) -> None:
         self.turn = turn
         self._fabric = fabric
         names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -135,10 +137,10 @@ class Player:
                     buffer.copy_(piece.view_as(buffer))
 
 
-def scaler_of(fabric: Fabric) -> torch.amp.GradScaler | None:
+def scaler_of(fabric: "Fabric") -> torch.amp.GradScaler | None:
     """The gradient scaler of fp16 training, or None."""
-    precision = fabric.strategy.precision
-    return precision.scaler if isinstance(precision, MixedPrecision) else None
+    scaler: torch.amp.GradScaler | None = getattr(fabric.strategy.precision, "scaler", None)
+    return scaler
 
 
 def _unique(modules: Sequence[nn.Module]) -> list[nn.Parameter]:

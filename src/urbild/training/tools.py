@@ -3,13 +3,15 @@
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from urbild.contract import Batch, Model, Stage
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Exchanged:
@@ -52,7 +54,7 @@ def pieces(batch: Batch, count: int) -> Iterator[Batch]:
         yield batch.map(lambda tensor, start=start: tensor[start : start + size])  # type: ignore[misc]
 
 
-def share_buffers(fabric: Fabric, model: Model) -> None:
+def share_buffers(fabric: "Fabric", model: Model) -> None:
     """Gives all processes the buffers of the first, which alone ran a solver."""
     for name, value in fabric.broadcast({n: b.cpu() for n, b in model.named_buffers()}).items():
         home, _, leaf = name.rpartition(".")

@@ -4,9 +4,9 @@ import time
 from copy import deepcopy
 from dataclasses import replace
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
-from lightning_fabric import Fabric
 
 from urbild.contract import Source, Stage
 from urbild.errors import DataError
@@ -16,10 +16,13 @@ from urbild.training.meter import Meter
 from urbild.training.players import Player
 from urbild.training.progress import Quiet
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 STEPS, WARM_STEPS = 6, 2
 
 
-def seconds_per_step(fabric: Fabric, job: Job) -> list[float]:
+def seconds_per_step(fabric: "Fabric", job: Job) -> list[float]:
     """Of each stage that has turns; 0 of the others."""
     job = replace(
         job, model=deepcopy(job.model), directory=None, resume=False, validation=None, reporter=Quiet(), watch=None
