@@ -10,6 +10,7 @@ from PIL import Image
 
 from urbild import catalogue
 from urbild.cli.main import main
+from urbild.ops.sheets import CAPTION
 
 
 class Point:
@@ -198,3 +199,17 @@ def test_only_systems_that_complete_images(cli, fitted, digits, table):
     assert "pca cannot complete; systems that can: " in cli("complete", fitted, digits).sentence
     assert cli("train", "planted", table, "--out", "rows", "--quiet").code == 0
     assert "works on vector data" in cli("complete", "rows", table, "--out", "x.npz").sentence
+
+
+def test_samples_say_their_class(cli, conditional):
+    """A column or an entry of a file, which can be learnt from again; a column each in a picture, below their names."""
+    assert cli("sample", conditional, "--n", "7", "--out", "x.npz").code == 0
+    assert np.load("x.npz")["y"].tolist() == ["dark", "grey", "light", "dark", "grey", "light", "dark"]
+    assert cli("sample", conditional, "--n", "4", "--given", "grey", "--out", "one.npz").code == 0
+    assert np.load("one.npz")["y"].tolist() == ["grey"] * 4
+    assert cli("sample", conditional, "--n", "6", "--out", "x.png").code == 0
+    picture = np.asarray(Image.open("x.png").convert("RGB"))
+    assert (picture[:CAPTION] < 100).any(), "the names of the classes"
+    width = 8 * (len(picture) - CAPTION - 2) // 24  # two rows of images of 12 x 8, enlarged, and a gap
+    dark, grey, light = (picture[-5, column * (width + 2) + width // 2].mean() for column in range(3))
+    assert dark < grey < light

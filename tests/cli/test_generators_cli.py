@@ -63,6 +63,12 @@ def test_without_being_asked_no_samples_are_measured(cli, run):
     assert found["samples"] == {}
 
 
+def test_what_only_samples_is_measured_by_its_samples(cli, tmp_path):
+    place = trained(tmp_path / "gan", "gan", "ring8", "--steps", 3)
+    found = json.loads(cli("evaluate", place, "ring8", "--json").out)
+    assert {"fid", "modes_held"} <= set(found["measures"])
+
+
 def test_points_have_modes(cli, tmp_path):
     place = trained(tmp_path / "points", "vae", "ring8", "--steps", 20)
     found = json.loads(cli("evaluate", place, "ring8", "--samples", 300, "--json").out)["measures"]

@@ -223,7 +223,9 @@ def test_too_few_samples_are_one_sentence(digits):
     train, test = digits
     run = run_of(train)
     space = raw(run.preparation)
-    with pytest.raises(DataError, match=r"more than 64 samples a side, and of digits there are 50; give more"):
+    with pytest.raises(
+        DataError, match=r"more than 64 samples a side; of digits these are 50 of at most 300; give --samples 65"
+    ):
         evaluate(run, test, generation=Generation(space=space, samples=50))
     with pytest.raises(DataError, match=r"--samples 400 needs twice as many.* has 600; give --samples 300 or less"):
         evaluate(run, test, generation=Generation(space=space, samples=400))

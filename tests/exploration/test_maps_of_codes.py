@@ -9,7 +9,8 @@ from explore_kit import codes
 from PIL import Image
 
 from urbild.errors import DataError
-from urbild.exploration import labelled, map2d, scatter
+from urbild.exploration import map2d, scatter
+from urbild.ops.sheets import labelled
 
 
 def apart(points, labels):

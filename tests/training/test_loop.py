@@ -341,3 +341,10 @@ def test_images_train_in_channels_last():
 def test_bad_plans_are_refused(options, message):
     with pytest.raises(OptionError, match=message):
         fit(build(OnePlayer), rows(), Plan(**options))
+
+
+def test_a_batch_larger_than_the_data_is_refused_and_a_recipe_follows_the_data():
+    with pytest.raises(OptionError, match="a batch of 50 is more than the 40 training samples; give 40 or less"):
+        fit(build(OnePlayer), rows(40), Plan(steps=2, batch=50))
+    outcome = fit(build(OnePlayer), rows(40), Plan(steps=2), batch=64)
+    assert outcome.protocol["batch"] == 40

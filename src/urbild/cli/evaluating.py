@@ -88,12 +88,14 @@ def _evaluated(arguments: Arguments, console: Console) -> "Evaluation":
 
 
 def _generation(arguments: Arguments, run: "Run", records: "Records") -> "Generation | None":
-    """How samples are to be measured, where --features or --samples ask for it."""
+    """How samples are to be measured, where --features or --samples ask for it, or there is nothing else to measure."""
+    from urbild.contract import Classifies, Density, Reconstructs, Scores
     from urbild.data import as_records
     from urbild.evaluation.generators import Generation, space_of
 
     features, samples, training = (arguments.values.get(name) for name in ("features", "samples", "training"))
-    if features is None and samples is None and training is None:
+    other = isinstance(run.model, Scores | Density | Reconstructs | Classifies)
+    if features is None and samples is None and training is None and other:
         return None
     if samples is not None:
         shared.positive(arguments, "samples")

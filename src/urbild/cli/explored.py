@@ -171,6 +171,12 @@ def target(arguments: Arguments, run: "Run", suffixes: Mapping[str, tuple[str, .
     return out
 
 
+def origin_of(asked: Asked, law: "Law") -> str:
+    """What drawn codes come from, in words."""
+    truncation = asked.arguments["truncation"]
+    return law.label if truncation is None else f"{law.label}, truncated at {truncation:g} deviations"
+
+
 def write_lines(
     asked: Asked,
     made: "Tensor",
@@ -201,7 +207,7 @@ def write_lines(
     if asked.out.suffix in (".png", ".gif"):
         from urbild.report.pictures import encode
 
-        origin = f"codes drawn from {law.label}" if law is not None and law.fitted else ""
+        origin = "" if law is None else f"codes drawn from {origin_of(asked, law)}"
         if asked.out.suffix == ".gif":
             shared.write(asked.out, _film(values, origin))
             return
@@ -212,8 +218,7 @@ def write_lines(
 
 
 def _sheet(values: Any, words: str, columns: int) -> "Pixels":
-    from urbild.exploration import labelled
-    from urbild.ops.sheets import enlarged, sheet
+    from urbild.ops.sheets import enlarged, labelled, sheet
     from urbild.report.pictures import LEGIBLE, to_pixels
 
     tiles = [enlarged(to_pixels(image), LEGIBLE) for image in values.reshape(-1, *values.shape[2:])]
@@ -233,7 +238,7 @@ def told(asked: Asked, what: str, count: int, **more: Any) -> dict[str, Any]:
     """Says where the answer was written, and from what law codes were drawn; what `--json` prints."""
     out, arguments = str(asked.out), asked.arguments
     law = more.pop("law", None)
-    note = f", codes drawn from {law.label}" if law is not None else ""
+    note = f", codes drawn from {origin_of(asked, law)}" if law is not None else ""
     asked.console.result(out if asked.console.quiet else f"{count} {what}{note}: {out}")
     named = {} if law is None else {"law": law.label, "fitted": law.fitted}
     return {"directory": arguments["dir"], "form": arguments["form"], "out": out, what: count, **named, **more}

@@ -47,14 +47,19 @@ def _run(arguments: Arguments) -> "Run":
         OptionError: it has no such codes.
     """
     from urbild import runs
-    from urbild.contract import Encodes
+    from urbild.contract import Decodes, Encodes, Samples
     from urbild.exploration import continuous
 
-    if arguments["form"] == "map":
-        run = runs.load(arguments["dir"], device=arguments["device"])
-        if isinstance(run.model, Encodes):
-            return run
-    run = verbs.run_with(arguments, "decode")
+    run = runs.load(arguments["dir"], device=arguments["device"])
+    if arguments["form"] == "map" and isinstance(run.model, Encodes):
+        return run
+    if isinstance(run.model, Samples) and not isinstance(run.model, Decodes):
+        msg = (
+            f"{run.name or type(run.model).__name__} draws samples and decodes no codes, so it has no latent space to "
+        )
+        msg += f"explore; urbild sample {arguments['dir']} draws from it."
+        raise OptionError(msg)
+    verbs.refuse_unless_able(run, "decode", arguments)
     continuous(run.model, run.name)
     return run
 

@@ -105,14 +105,20 @@ def train(arguments: Arguments, console: Console) -> Result:
 
 def _after_training(name: str, records: "Records", run: "Run", console: Console) -> Result:
     from urbild import catalogue
+    from urbild.contract import Discrete
 
     directory = run.directory
     entry, place = catalogue.card(name), shlex.quote(str(directory))
     console.note(f"run: {directory}\n\nNext:")
+    suffix = {"sequence": "wav", "vector": "csv"}.get(records.kind, "png")
     if "sample" in entry.verbs:
-        console.note(f"  urbild sample {place} --out samples.{'wav' if records.kind == 'sequence' else 'png'}")
+        console.note(f"  urbild sample {place} --out samples.{suffix}")
     if "reconstruct" in entry.verbs:
-        console.note(f"  urbild reconstruct {place} PATH --out reconstructed.png")
+        console.note(f"  urbild reconstruct {place} PATH --out reconstructed.{suffix}")
+    if "classify" in entry.verbs:
+        console.note(f"  urbild classify {place} PATH")
+    if "decode" in entry.verbs and not isinstance(run.model, Discrete):
+        console.note(f"  urbild explore {place} interpolate PATH")
     if entry.scores:
         console.note(f"  urbild recalibrate {place} NORMAL_SAMPLES    (it scores raw until then)")
     console.note(f"  urbild evaluate {place} PATH")

@@ -116,6 +116,7 @@ def arithmetic(asked: Asked) -> Result:
     import numpy as np
     import torch
 
+    from urbild.contract import Encodes
     from urbild.exploration import attribute, shift
 
     arguments, records = asked.arguments, asked.data
@@ -134,7 +135,9 @@ def arithmetic(asked: Asked) -> Result:
     z, given = explored.codes_of(asked, shown), explored.classes(asked, len(shown), shown)
     ids = [records.ids[row] for row in shown]
     moved = shift(asked.run.model, z, direction, amounts, given=given)
-    words = f"+ {amounts[0]:g} to {amounts[-1]:g} x ({arguments['plus']} - {arguments['minus']})"
+    own = records.classes[on] if isinstance(asked.run.model, Encodes) else f"{records.classes[on]}, as found by search,"
+    words = f"samples of {own} plus {amounts[0]:g} to {amounts[-1]:g} times the mean code of {arguments['plus']} less "
+    words += f"that of {arguments['minus']}"
     explored.write_lines(asked, moved, amounts, ids=ids, words=words)
     counts = {"plus": len(taken[plus]), "minus": len(taken[minus])}
     return explored.told(asked, "lines", len(shown), ids=ids, length=float(direction.norm()), codes=counts)
@@ -187,7 +190,7 @@ def project(asked: Asked) -> Result:
     ids = [asked.data.ids[row] for row in rows]
     if asked.out.suffix == ".png":
         pairs = torch.stack([x, found.x.cpu()], dim=1)  # a sample and what was found for it side by side
-        words = "pairs: a sample, and what its code decodes to"
+        words = f"pairs: a sample, and what its code decodes to; mean squared error {float(found.error.mean()):.3g}"
         explored.write_lines(asked, pairs, [0, 1], columns=2 * PAIRS, words=words)
     else:
         _write_codes(asked, ids, found.z.cpu(), found.x.cpu(), found.error.cpu(), found.start.cpu())
@@ -234,6 +237,7 @@ def mapped(asked: Asked) -> Result:
     """Codes in the plane, coloured by class."""
     import pandas as pd
 
+    from urbild.contract import Encodes
     from urbild.exploration import map2d, scatter
 
     records = asked.data
@@ -247,6 +251,7 @@ def mapped(asked: Asked) -> Result:
         frame.insert(0, "id", [records.ids[row] for row in rows])
         shared.write(asked.out, frame.to_csv(index=False))
     else:
-        title = f"{asked.name}, {len(rows)} samples: {found.label}"
+        searched = "" if isinstance(asked.run.model, Encodes) else ", whose codes were searched"
+        title = f"{asked.name}, {len(rows)} samples{searched}: {found.label}"
         shared.write(asked.out, scatter(found.points, labels, records.classes, title=title))
     return explored.told(asked, "codes", len(rows), label=found.label, explained=found.explained)

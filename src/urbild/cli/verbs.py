@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 SHOWN = 64
 BATCH = 128
+MOST_COLUMNS = 20  # of a grid that has one for each class
 
 
 def sample(arguments: Arguments, console: Console) -> Result:
     """Makes new samples."""
     import torch
 
-    from urbild.contract import Samples, in_turn
+    from urbild.contract import Samples, in_turn, known_classes, labels_of
 
     shared.positive(arguments, "n", "temperature")
     run = run_with(arguments, "sample")
@@ -32,15 +33,19 @@ def sample(arguments: Arguments, console: Console) -> Result:
     out = target(arguments, run, "samples")
     wanted = given_class(arguments["given"], run)
     generator = torch.Generator(device="cpu").manual_seed(arguments["seed"])
+    classes = in_turn(run.model, arguments["n"]) if wanted is None else torch.full((arguments["n"],), wanted)
     parts = []
     with torch.no_grad():
         for start in range(0, arguments["n"], BATCH):
             n = min(BATCH, arguments["n"] - start)
-            given = in_turn(run.model, n, start) if wanted is None else torch.full((n,), wanted)
-            given = None if given is None else moved(given, run.model)
+            given = None if classes is None else moved(classes[start : start + n], run.model)
             drawn = run.model.sample(n, given=given, temperature=arguments["temperature"], generator=generator)
             parts.append(drawn.cpu())
-    write(out, run, torch.cat(parts), None)
+    names = labels_of(run.model)
+    labels = None if classes is None else [names[number] for number in classes.tolist()]
+    count = len(known_classes(run.model))
+    columns = count if wanted is None and 0 < count <= MOST_COLUMNS else None  # a class each
+    write(out, run, torch.cat(parts), None, labels=labels, columns=columns)
     return told(arguments, console, out, "samples", arguments["n"])
 
 
@@ -94,10 +99,22 @@ def run_with(arguments: Arguments, verb: str) -> "Run":
     Raises:
         OptionError: it has not; the systems that have are named.
     """
+    from urbild import runs
+
+    run = runs.load(arguments["dir"], device=arguments["device"])
+    refuse_unless_able(run, verb, arguments)
+    return run
+
+
+def refuse_unless_able(run: "Run", verb: str, arguments: Arguments) -> None:
+    """Names the systems that have a verb, where the run's model has it not.
+
+    Raises:
+        OptionError: it has not.
+    """
     from urbild import catalogue, runs
     from urbild.contract import verbs_of
 
-    run = runs.load(arguments["dir"], device=arguments["device"])
     if verb not in verbs_of(run.model):
         able = ", ".join(card.name for card in catalogue.cards().values() if verb in card.verbs)
         msg = f"{run.name or type(run.model).__name__} cannot {verb}; systems that can: {able}."
@@ -107,7 +124,6 @@ def run_with(arguments: Arguments, verb: str) -> "Run":
             )
             msg += f"with `urbild train latent_prior DATA --codes {arguments['dir']}`."
         raise OptionError(msg)
-    return run
 
 
 def given_class(wanted: str | None, run: "Run") -> int | None:
@@ -168,24 +184,42 @@ def moved(x: "Tensor", model: Any) -> "Tensor":
     return x.to(next((entry.device for entry in (*model.parameters(), *model.buffers())), x.device))
 
 
-def write(out: Path, run: "Run", x: "Tensor", ids: list[str] | None, columns: int | None = None) -> None:
-    """Samples in the data's own units."""
+def write(
+    out: Path,
+    run: "Run",
+    x: "Tensor",
+    ids: list[str] | None,
+    *,
+    labels: list[str] | None = None,
+    columns: int | None = None,
+) -> None:
+    """Samples in the data's own units; below a picture's top the classes, where they were asked for."""
     import pandas as pd
 
     from urbild.report import sample_grid
 
     restored = run.preparation.restore(x)
     if isinstance(restored, pd.DataFrame):
-        save(out, restored.to_numpy(), ids, list(restored.columns))
+        save(out, restored.to_numpy(), ids, list(restored.columns), labels)
     elif out.suffix == ".png":
-        shared.write(out, sample_grid(restored, columns=columns))
+        shared.write(out, sample_grid(restored, columns=columns, words=_classes(labels, columns)))
     elif out.suffix == ".wav":
         rate = run.preparation.spec.rate
         assert rate is not None  # sound has one
         for place, wave in zip(_numbered(out, len(restored)), restored, strict=True):
             shared.write(place, _as_wav(wave, rate))
     else:
-        save(out, restored, ids, [])
+        save(out, restored, ids, [], labels)
+
+
+def _classes(labels: list[str] | None, columns: int | None) -> str:
+    """What a picture says of the classes of its samples."""
+    if labels is None:
+        return ""
+    named = list(dict.fromkeys(labels))
+    if len(named) == 1:
+        return f"class: {named[0]}"
+    return f"columns: {', '.join(labels[:columns])}" if columns else f"{len(named)} classes in turn"
 
 
 def _numbered(out: Path, n: int) -> list[Path]:
@@ -204,14 +238,18 @@ def _as_wav(wave: "NDArray[Any]", rate: int) -> bytes:
     return stream.getvalue()
 
 
-def save(out: Path, values: "NDArray[Any]", ids: list[str] | None, columns: list[str]) -> None:
-    """An array, as the suffix says."""
+def save(
+    out: Path, values: "NDArray[Any]", ids: list[str] | None, columns: list[str], labels: list[str] | None = None
+) -> None:
+    """An array, as the suffix says, with ids and labels where the file can hold them."""
     import pandas as pd
 
     if out.suffix == ".csv":
         frame = pd.DataFrame(values.reshape(len(values), -1), columns=columns)
         if ids is not None:
             frame.insert(0, "id", ids)
+        if labels is not None:
+            frame["label"] = labels
         shared.write(out, frame.to_csv(index=False))
         return
     import numpy as np
@@ -220,7 +258,9 @@ def save(out: Path, values: "NDArray[Any]", ids: list[str] | None, columns: list
     if out.suffix == ".npy":
         np.save(stream, values, allow_pickle=False)
     else:
-        named = {"x": values} if ids is None else {"x": values, "ids": np.asarray(ids, dtype=np.str_)}
+        told = {"ids": ids, "y": labels}
+        words = {name: np.asarray(entries, dtype=np.str_) for name, entries in told.items() if entries is not None}
+        named = {"x": values, **words}
         np.savez_compressed(stream, **named)  # type: ignore[arg-type]  # the stub takes allow_pickle for an array
     shared.write(out, stream.getvalue())
 
@@ -243,7 +283,7 @@ SAMPLE = Command(
     name="sample",
     summary="make new samples like those the run learnt from",
     about="Draws new samples. The same seed draws the same samples. A run that is conditioned on a class draws all "
-    "classes in turn, or the one that --given names.",
+    "classes in turn, or the one that --given names; a table has them in its column label, an .npz in y.",
     places=(shared.DIRECTORY,),
     groups=(
         Group(

@@ -1,7 +1,7 @@
 """The latent space of a model that decodes codes: walks, directions, searches, maps, and laws to draw codes from."""
 
 from urbild.exploration.codes import code_shape, continuous, decoded, encoded
-from urbild.exploration.figures import labelled, scatter
+from urbild.exploration.figures import scatter
 from urbild.exploration.laws import FittedDensity, Law, fitted_law, own_law, truncated_normal
 from urbild.exploration.maps import Map2d, Method, map2d
 from urbild.exploration.projection import ENCODED, Projection, project
@@ -23,7 +23,6 @@ __all__ = [
     "encoded",
     "fitted_law",
     "interpolate",
-    "labelled",
     "map2d",
     "own_law",
     "project",

@@ -1,25 +1,12 @@
-"""Pictures of a latent space: scatters of codes, and a picture that says where its codes come from."""
+"""Pictures of a latent space: scatters of codes."""
 
 from collections.abc import Sequence
 from io import BytesIO
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFont
-
-from urbild.ops.sheets import Pixels, captioned
 
 _NAMED = 20  # classes that a legend names
-_MARGIN = 4  # px
-
-
-def labelled(picture: Pixels, words: str) -> Pixels:
-    """A picture below a line of words, widened where they need it."""
-    font = ImageFont.load_default()
-    missing = ceil(font.getlength(words)) + _MARGIN - picture.shape[1]
-    wide = np.pad(picture, ((0, 0), (0, max(0, missing)), (0, 0)), constant_values=255)
-    return captioned(wide, words)
 
 
 def scatter(

@@ -7,13 +7,13 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """[H, W, 3]."""
 Rgb: TypeAlias = tuple[int, int, int]
 
-CAPTION = 16  # px
+CAPTION, MARGIN = 16, 2  # px
 INK: Rgb = (29, 34, 48)
 
 
@@ -58,8 +58,15 @@ def scatter(groups: Sequence[tuple[NDArray[np.float32], Rgb]], low: float, high:
 def captioned(picture: Pixels, text: str) -> Pixels:
     """A picture with a line of text above it."""
     strip = Image.new("RGB", (picture.shape[1], CAPTION), "white")
-    ImageDraw.Draw(strip).text((2, 2), text, fill=INK)
+    ImageDraw.Draw(strip).text((MARGIN, MARGIN), text, fill=INK)
     return np.concatenate([np.asarray(strip), picture])
+
+
+def labelled(picture: Pixels, words: str) -> Pixels:
+    """A picture below a line of words, widened where they need it."""
+    missing = ceil(ImageFont.load_default().getlength(words)) + 2 * MARGIN - picture.shape[1]
+    wide = np.pad(picture, ((0, 0), (0, max(0, missing)), (0, 0)), constant_values=255)
+    return captioned(wide, words)
 
 
 def animation(frames: Sequence[Pixels], *, milliseconds: int = 350, last: int = 2000, colours: int = 64) -> bytes:

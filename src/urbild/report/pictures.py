@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from urbild.artifacts import write_atomically
-from urbild.ops.sheets import Pixels, enlarged, sheet
+from urbild.ops.sheets import Pixels, enlarged, labelled, sheet
 
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
@@ -158,12 +158,14 @@ def save_heatmap(path: Path, image: NDArray[Any], heat: NDArray[Any], scale: tup
     write_atomically(path, encode(np.concatenate([pixels, gap, overlay(image, heat, scale)], axis=1)))
 
 
-def sample_grid(images: NDArray[Any], *, columns: int | None = None, gap: int = 2) -> bytes:
+def sample_grid(images: NDArray[Any], *, columns: int | None = None, gap: int = 2, words: str = "") -> bytes:
     """Images in rows, as PNG bytes.
 
     Args:
         images: [N, H, W] or [N, H, W, C], N at least 1; values as in `to_pixels`. Small ones are enlarged.
         columns: images a row; chosen for a nearly square grid when None.
         gap: white pixels between images.
+        words: a line above them.
     """
-    return encode(sheet([enlarged(to_pixels(image), LEGIBLE) for image in images], columns=columns, gap=gap))
+    grid = sheet([enlarged(to_pixels(image), LEGIBLE) for image in images], columns=columns, gap=gap)
+    return encode(labelled(grid, words) if words else grid)

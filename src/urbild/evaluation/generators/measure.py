@@ -121,10 +121,12 @@ def enough(run: Run, records: Records, asked: Generation, *, rows: NDArray[np.in
     n = _count(asked, rows, records)
     size = asked.space.of(next(_real(run, records.select(rows[:2])))).values.shape[1]
     if n <= size:
+        most = len(rows) // 2
+        more = f"--samples {size + 1} or more" if most > size else "more data (--part all)"
         msg = (
-            f"FID in a space of {size:,} values needs more than {size:,} samples a side, and of {records.origin} there "
-            f"are {n:,}; give more (--samples, --part all), or a smaller space (--features with a classifier's run)."
+            f"FID in a space of {size:,} values needs more than {size:,} samples a side; of {records.origin} these are "
         )
+        msg += f"{n:,} of at most {most:,}; give {more}, or a smaller space (--features, a classifier of few features)."
         raise DataError(msg)
     return n
 
