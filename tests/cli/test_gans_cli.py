@@ -50,3 +50,9 @@ def test_a_class_is_asked_for_by_its_name(cli, points):
     assert cli("sample", "run", "--n", 3, "--given", "right", "--out", "right.csv").code == 0
     assert len(Path("right.csv").read_text().splitlines()) == 4
     assert "knows no such class" in cli("sample", "run", "--given", "top").sentence
+
+
+def test_fewer_samples_than_a_batch_are_refused(cli):
+    sentence = cli("train", "gan", "ring8", "--batch", 200_000, "--out", "run").sentence
+    assert "--batch 200000 is more than the 100000 samples of ring8; give 100000 or less." in sentence
+    assert not Path("run").exists()

@@ -8,6 +8,7 @@ from training_toys import Growing, OnePlayer, Rows, TwoPlayers, TwoStages, rows
 from urbild.contract import Batch, DataSpec, Model, Stage, Turn
 from urbild.errors import OptionError, TrainingDivergedError
 from urbild.training import Plan, fit
+from urbild.training.progress import Quiet
 
 SPEC = DataSpec(shape=(6,), kind="vector")
 
@@ -343,8 +344,12 @@ def test_bad_plans_are_refused(options, message):
         fit(build(OnePlayer), rows(), Plan(**options))
 
 
-def test_a_batch_larger_than_the_data_is_refused_and_a_recipe_follows_the_data():
-    with pytest.raises(OptionError, match="a batch of 50 is more than the 40 training samples; give 40 or less"):
-        fit(build(OnePlayer), rows(40), Plan(steps=2, batch=50))
-    outcome = fit(build(OnePlayer), rows(40), Plan(steps=2), batch=64)
+def test_a_batch_larger_than_the_data_is_all_of_them_and_says_so():
+    class Notes(Quiet):
+        def note(self, text):
+            said.append(text)
+
+    said = []
+    outcome = fit(build(OnePlayer), rows(40), Plan(steps=2, batch=50), reporter=Notes())
     assert outcome.protocol["batch"] == 40
+    assert said == ["batches of 40, not 50: there are no more training samples"]

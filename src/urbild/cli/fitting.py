@@ -85,6 +85,10 @@ def train(arguments: Arguments, console: Console) -> Result:
     _sane(arguments)
     shared.positive(arguments, "accumulate")
     records = _records(arguments, console, only_normal=arguments["normal"] is not None)
+    if arguments["batch"] is not None and arguments["batch"] > len(records) and not arguments["patch"]:
+        msg = f"--batch {arguments['batch']} is more than the {len(records)} samples of {records.origin}; give "
+        msg += f"{len(records)} or less."
+        raise OptionError(msg)
     keys = ["normalise", "patch", "window", "rate", "steps", "seconds", "epochs", "batch", "seed", "precision"]
     keys += ["clip", "accumulate", "patience", "device", "tensorboard", "frames", "codes"]
     options = {key: arguments[key] for key in keys} | {"size": shared.size(arguments["size"])}

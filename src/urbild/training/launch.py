@@ -71,12 +71,10 @@ def fit(
     if len(source) == 0:
         msg = "there are no training samples."
         raise DataError(msg)
-    if plan.batch is not None and plan.batch > len(source):
-        msg = f"a batch of {plan.batch} is more than the {len(source)} training samples; give {len(source)} or less."
-        raise OptionError(msg)
     device = pick_device(plan.device)
     precision = pick_precision(plan.precision, device, images=source.spec.kind == "image")
-    plan = replace(plan, precision=precision, batch=min(plan.batch or batch, len(source)))
+    wanted = plan.batch or batch
+    plan = replace(plan, precision=precision, batch=min(wanted, len(source)))
     directory = None if directory is None else Path(directory)
     if resume and directory is None:
         msg = "to resume a run, name its directory."
@@ -93,8 +91,8 @@ def fit(
         facts=facts or {},
         watch=watch,
     )
-    if batch > len(source) and plan.batch == len(source):
-        job.reporter.note(f"batches of {len(source)}: there are no more training samples")
+    if wanted > len(source):
+        job.reporter.note(f"batches of {len(source)}, not {wanted}: there are no more training samples")
     if resume and not job.resume and directory is not None:
         job.reporter.note(f"no checkpoint in {directory} yet: starting from the beginning")
     if plan.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:

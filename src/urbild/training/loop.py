@@ -172,7 +172,7 @@ class Loop:
 
     def _solve(self, stage: Stage, source: Source) -> None:
         assert stage.solve is not None
-        self._job.reporter.note(f"{stage.name}: solving from {len(source):,} samples")
+        self._job.reporter.note(f"{stage.name}: computed from {len(source):,} samples")
         if self._main:
             with torch.no_grad(), seeded(key(self._plan.seed, "solve", stage.name)):
                 stage.solve(source)
