@@ -54,10 +54,9 @@ def _run(arguments: Arguments) -> "Run":
     if arguments["form"] == "map" and isinstance(run.model, Encodes):
         return run
     if isinstance(run.model, Samples) and not isinstance(run.model, Decodes):
-        msg = (
-            f"{run.name or type(run.model).__name__} draws samples and decodes no codes, so it has no latent space to "
-        )
-        msg += f"explore; urbild sample {arguments['dir']} draws from it."
+        name = run.name or type(run.model).__name__
+        msg = f"{name} draws samples and decodes no codes, so it has no latent space to explore; "
+        msg += f"urbild sample {arguments['dir']} draws from it."
         raise OptionError(msg)
     verbs.refuse_unless_able(run, "decode", arguments)
     continuous(run.model, run.name)

@@ -193,7 +193,7 @@ def write(
     labels: list[str] | None = None,
     columns: int | None = None,
 ) -> None:
-    """Samples in the data's own units; below a picture's top the classes, where they were asked for."""
+    """Samples in the data's own units, with their classes where they have some; in a picture as a line above it."""
     import pandas as pd
 
     from urbild.report import sample_grid

@@ -206,9 +206,11 @@ def _facts(
     """What must be the same for a run to go on; options that were left out count as their defaults."""
     defaults = {} if model is None else {name: entry.default for name, entry in catalogue.parameters(model).items()}
     prepared = json.dumps(preparation.to_json(), sort_keys=True).encode()
+    chosen = catalogue.encode_options({**defaults, **options})
     return {
         "model": model,
-        **catalogue.encode_options({**defaults, **options}),
+        # a plugin's default may be anything
+        **json.loads(json.dumps(chosen, default=lambda value: type(value).__qualname__)),
         "data": data["checksum"],
         "preparation": blake2b(prepared, digest_size=8).hexdigest(),
     }
