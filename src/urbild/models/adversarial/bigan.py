@@ -28,8 +28,12 @@ has 50 on MNIST. Its networks there, as in its authors' code, are
 shifts in the generator as well. Pixels in [0, 1], hidden layers that see them before a batch is normalised, and the
 small start all count: without any one of them the critic soon tells every pair. So do rate and batch: on MNIST 512
 units with batches of 128 at a constant 5e-4 in float32 keep the game open (three seeds), 256 units with batches of 64
-at 2e-4 lose it, and so does 1e-3. ALI's networks and its dropout are not made, and its codes, which are drawn, are not
-standardised.
+at 2e-4 lose it, and so does 1e-3. It stays near its edge: on 55,000 of the images two seeds of three lose it within
+1,500 moves, and dropout of .3 in the critic (`encoder=Certain(network=...)` for one without) keeps it with both. The
+pyramids that are the default lose theirs on MNIST after some 4,000 moves (one seed), and their samples collapse by
+8,000. Tried there, the share of pairs that the critic tells: plain .97 after 1,850 moves; spectral normalisation .99
+and a quarter of the rate .96 after 1,500; dropout of .2 .98 and of .3, which leaves it blind, .5 after 550. ALI's
+networks are not made, and its codes, which are drawn, are not standardised.
 """
 # ruff: noqa: ARG002, D102 -- the verbs are documented in the contract; `given` is not used here
 
